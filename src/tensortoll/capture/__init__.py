@@ -1,0 +1,1 @@
+"""Watch code run, and hand over what was seen as a `model.Recording`."""

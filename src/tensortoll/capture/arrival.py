@@ -1,0 +1,62 @@
+"""Libraries that are imported while a watch is on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+
+class Arrivals(MetaPathFinder):
+    """Calls back right after a library was imported for the first time."""
+
+    def __init__(self, awaited: Iterable[str], on_arrival: Callable[[str], None]) -> None:
+        """Wait for ``awaited``; nothing happens before `start`."""
+        self._awaited = set(awaited)
+        self._on_arrival = on_arrival
+        self._changed: list[Loader] = []
+
+    def start(self) -> None:
+        """Look at every import from now on."""
+        sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Leave the import system as it was found."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for loader in self._changed:
+            vars(loader).pop("exec_module", None)
+        self._changed.clear()
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the finder's interface
+        target: ModuleType | None = None,  # noqa: ARG002 - the finder's interface
+    ) -> ModuleSpec | None:
+        """Find a library that is awaited, and have its loader tell when it is done."""
+        if fullname not in self._awaited:
+            return None
+        self._awaited.discard(fullname)  # or the next line would come back here
+        spec = find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            self._announce_after(spec.loader, fullname)
+        return spec
+
+    def _announce_after(self, loader: Loader, fullname: str) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            vars(loader).pop("exec_module", None)
+            execute(module)
+            self._on_arrival(fullname)
+
+        # Set on this one loader, not wrapped: resource readers look at the loader's own type.
+        try:
+            loader.exec_module = exec_module  # type: ignore[method-assign]
+        except AttributeError:
+            return
+        self._changed.append(loader)

@@ -1,0 +1,218 @@
+"""What an instruction of a frame is doing, in the words of the source: which call, which operator.
+
+Asked once per place and never per event, so it may parse text. The answer decides how a place is
+named and whether the user asked for a conversion there; it never decides what was copied.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import linecache
+from types import CodeType, FrameType, ModuleType
+from typing import NamedTuple
+
+
+class Extent(NamedTuple):
+    """Where a sub-expression stands: lines from 1, columns from 0 in characters."""
+
+    line: int
+    end_line: int
+    column: int | None
+    end_column: int | None
+
+
+class Call(NamedTuple):
+    """What runs at an instruction."""
+
+    extent: Extent
+    text: str
+    """The sub-expression as written."""
+    name: str
+    """The last part of what is called, under its own name and not an alias's: `tensor`,
+    `clone`; an operator's sign; `[]=` for a store into a subscript; empty where unknown."""
+    operation: str
+    """How a report names it: `torch.tensor`, `.clone`, `+`."""
+
+
+_CACHE = dis.opmap["CACHE"]
+OPERATORS = {"BINARY_OP", "COMPARE_OP", "UNARY_NEGATIVE", "UNARY_INVERT", "UNARY_NOT"}
+CALLS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL"}
+
+
+def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
+    """Return what ``frame`` is doing now.
+
+    Args:
+        frame: A frame that is running, or that has called another one.
+        lines: The text of its file; looked up where None.
+    """
+    code, offset = frame.f_code, frame.f_lasti
+    extent = extent_at(code, offset, frame.f_lineno or code.co_firstlineno)
+    lines = linecache.getlines(code.co_filename) if lines is None else lines
+    extent, text = _with_dot(*_in_characters(extent, lines), lines)
+    instruction = _instruction(code, offset)
+    if instruction == "STORE_SUBSCR":
+        return Call(extent, text, "[]=", "[]=")
+    if instruction in CALLS:
+        return Call(extent, text, *_called(text, frame))
+    if instruction in OPERATORS:
+        sign = _sign(text)
+        return Call(extent, text, sign, sign)
+    if instruction in {"FOR_ITER", "GET_ITER", "SEND", "YIELD_VALUE"}:
+        return Call(extent, text, "for", "for")
+    return Call(extent, text, "", "")
+
+
+def _instruction(code: CodeType, offset: int) -> str:
+    """Return the name of the instruction at ``offset``, as it was before any specialising."""
+    while offset >= 0 and code.co_code[offset] == _CACHE:
+        # A frame that has called a Python function stands on the last cache entry of its CALL.
+        offset -= 2
+    return dis.opname[code.co_code[offset]] if offset >= 0 else ""
+
+
+def extent_at(code: CodeType, offset: int, line: int) -> Extent:
+    """Return where the instruction at ``offset`` bytes stands; columns in UTF-8 bytes."""
+    for number, position in enumerate(code.co_positions()):
+        if number * 2 == offset:
+            start, end, column, end_column = position
+            if start is None:
+                break
+            return Extent(start, end or start, column, end_column)
+    return Extent(line, line, None, None)
+
+
+def _in_characters(extent: Extent, lines: list[str]) -> tuple[Extent, str]:
+    """Turn byte columns into character columns, and cut the text out."""
+    first, last, column, end_column = extent
+    if not 1 <= first <= last <= len(lines):
+        return Extent(first, last, None, None), ""
+    if column is None or end_column is None:
+        return Extent(first, last, None, None), lines[first - 1].strip()
+    head = lines[first - 1].encode()[:column].decode(errors="replace")
+    tail = lines[last - 1].encode()[:end_column].decode(errors="replace")
+    cut = [line.rstrip("\n") for line in lines[first - 1 : last]]
+    cut[-1] = cut[-1][: len(tail)]
+    cut[0] = cut[0][len(head) :]
+    return Extent(first, last, len(head), len(tail)), "\n".join(cut)
+
+
+def _with_dot(extent: Extent, text: str, lines: list[str]) -> tuple[Extent, str]:
+    """Take the dot in where a chain over several lines made the call start at the method's name."""
+    column = extent.column
+    if not column or lines[extent.line - 1][column - 1] != ".":
+        return extent, text
+    return extent._replace(column=column - 1), f".{text}"
+
+
+def parsed(text: str) -> ast.expr | None:
+    """Return the expression that ``text`` is, or None where it is none by itself."""
+    try:
+        # The brackets let it go over several lines, whatever its indentation was.
+        return ast.parse(f"(\n{text}\n)", mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+
+
+def _called(text: str, frame: FrameType) -> tuple[str, str]:
+    node = parsed(text.removeprefix("."))
+    if isinstance(node, ast.Await):
+        node = node.value
+    if not isinstance(node, ast.Call):
+        return "", ""
+    if text.startswith(".") and isinstance(node.func, ast.Name):
+        return node.func.id, f".{node.func.id}"
+    return named(node.func, frame)
+
+
+def named(function: ast.expr, frame: FrameType) -> tuple[str, str]:
+    """Return the own name of what ``function`` refers to, and how a report names it."""
+    parts = dotted(function)
+    if parts is None:
+        last = function.attr if isinstance(function, ast.Attribute) else ""
+        return last, f".{last}" if last else ""
+    known = referred(parts, frame)
+    if known is None:
+        return parts[-1], ".".join(parts) if len(parts) == 1 else f".{parts[-1]}"
+    own = getattr(known, "__name__", None)
+    if not isinstance(own, str):  # an object that can be called, known by the user's name alone
+        return parts[-1], ".".join(parts)
+    if own == parts[-1] or len(parts) == 1:
+        home = (getattr(known, "__module__", None) or "").partition(".")[0]
+        single = f"{home}.{own}" if home not in {"", "builtins", "__main__"} else own
+        return own, ".".join(parts) if len(parts) > 1 else single
+    return own, ".".join(parts)
+
+
+def dotted(node: ast.expr) -> list[str] | None:
+    """Return `a.b.c` as its parts; None for any other expression."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    parts.append(node.id)
+    return parts[::-1]
+
+
+def referred(parts: list[str], frame: FrameType) -> object | None:
+    """Return what a dotted global name refers to, or None where looking could run code.
+
+    Local variables are left alone: reading `f_locals` of a function's frame would keep what they
+    hold alive. Attributes are followed through modules only.
+    """
+    found = frame.f_globals.get(parts[0])
+    if found is None:
+        found = getattr(builtins, parts[0], None)
+    for part in parts[1:]:
+        if not isinstance(found, ModuleType):
+            return None
+        found = vars(found).get(part)
+    return found
+
+
+def _sign(text: str) -> str:
+    node = parsed(text)
+    if isinstance(node, ast.BinOp):
+        return _SIGNS.get(type(node.op), "")
+    if isinstance(node, ast.Compare) and node.ops:
+        return _SIGNS.get(type(node.ops[0]), "compare")
+    if node is None and "=" in text:
+        return _augmented(text)
+    return "operator"
+
+
+def _augmented(text: str) -> str:
+    try:
+        statement = ast.parse(text.strip()).body[0]
+    except (SyntaxError, IndexError, ValueError):
+        return "operator"
+    if isinstance(statement, ast.AugAssign):
+        return f"{_SIGNS.get(type(statement.op), '')}="
+    return "operator"
+
+
+_SIGNS: dict[type[ast.AST], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.MatMult: "@",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}

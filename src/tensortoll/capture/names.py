@@ -1,0 +1,94 @@
+"""What the names in a text refer to, as far as its imports and the namespace tell.
+
+Only libraries' functions are asked for: `np.asarray`, `from numpy import array as make`, an alias
+made by an assignment. Nothing is run to find out.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from tensortoll.capture.calls import dotted
+
+HOMES = {"numpy": "numpy", "numpy._core": "numpy", "numpy.core": "numpy"}
+"""Where functions of a library are really defined, by the beginning of their `__module__`."""
+
+
+class Names:
+    """Names of one text."""
+
+    def __init__(self, tree: ast.AST, namespace: Mapping[str, Any]) -> None:
+        """Read a text's imports.
+
+        Args:
+            tree: Of the text.
+            namespace: Its globals, before it runs.
+        """
+        self.tree = tree
+        self._namespace = namespace
+        self._imported = dict(_imports(tree))
+        for name, value in _aliases(tree):
+            known = self.resolve(value)
+            if known is not None:
+                self._imported.setdefault(name, known)
+
+    def resolve(self, node: ast.expr) -> str | None:
+        """Return the dotted name of what ``node`` refers to, or None where it is not known."""
+        parts = dotted(node)
+        if parts is None:
+            return None
+        first = self._imported.get(parts[0]) or self._in_namespace(parts[0])
+        return None if first is None else ".".join((first, *parts[1:]))
+
+    def in_play(self, library: str) -> bool:
+        """Say whether a library is loaded, or will be by this text."""
+        return library in sys.modules or any(
+            known.partition(".")[0] == library for known in self._imported.values()
+        )
+
+    def _in_namespace(self, name: str) -> str | None:
+        value = self._namespace.get(name)
+        if isinstance(value, ModuleType):
+            return value.__name__
+        if not isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_ufunc(
+            value
+        ):
+            return None
+        module, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
+        if not isinstance(module, str) or not isinstance(own, str) or module == "builtins":
+            return None
+        for beginning, home in HOMES.items():
+            if module == beginning or module.startswith(f"{beginning}."):
+                return f"{home}.{own}"
+        return f"{module}.{own}"
+
+
+def _is_ufunc(value: object) -> bool:
+    return type(value).__name__ in {"ufunc", "_ArrayFunctionDispatcher"}
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                if one.asname:
+                    yield one.asname, one.name
+                else:
+                    first = one.name.partition(".")[0]
+                    yield first, first
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for one in node.names:
+                yield one.asname or one.name, f"{node.module}.{one.name}"
+
+
+def _aliases(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield `make = np.asarray`: a plain name that stands for a dotted one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute | ast.Name):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value

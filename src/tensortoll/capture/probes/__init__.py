@@ -1,0 +1,95 @@
+"""Which libraries can be watched. Importing this package imports none of them.
+
+To add one: write ``probes/<name>.py`` with a class that meets `Probe`, and name it in `KNOWN`.
+A probe may also come from another package, through the entry point group `tensortoll.probes`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol
+
+from tensortoll.capture.expressions import Seen
+from tensortoll.capture.exports import Exports
+from tensortoll.capture.patching import Patches
+from tensortoll.capture.places import Places
+from tensortoll.capture.recorder import Recorder
+from tensortoll.capture.rewriting import Rewrites
+
+ENTRY_POINTS: Final = "tensortoll.probes"
+
+KNOWN: Final[Mapping[str, str]] = {
+    "keras": "tensortoll.capture.probes.keras:KerasProbe",
+    "numpy": "tensortoll.capture.probes.numpy:NumpyProbe",
+    "tensorflow": "tensortoll.capture.probes.tensorflow:TensorflowProbe",
+    "torch": "tensortoll.capture.probes.torch:TorchProbe",
+}
+"""Where the probe of each library stands, by the library's import name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a probe may use while a watch is on."""
+
+    recorder: Recorder
+    places: Places
+    patches: Patches
+    exports: Exports = field(default_factory=Exports)
+
+
+class Probe(Protocol):
+    """Knows at which points of one library array data crosses a border."""
+
+    library: str
+    """Import name: in `sys.modules` once the library is in use."""
+    explicit: frozenset[str]
+    """Names of calls that ask for a conversion; under all others it is implicit."""
+    rewrites: Rewrites
+    """Expressions of the user's source that can convert and that no hook would see."""
+
+    def install(self, context: Context) -> None:
+        """Hook the library; what is changed goes through ``context.patches``."""
+
+    def describe(self, value: Any) -> Seen | None:
+        """Return an array of the library in numbers; None for what is none, or has no address."""
+
+
+def known_libraries() -> dict[str, str]:
+    """Return where the probes stand, those of other packages included, by import name."""
+    others = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return {**others, **KNOWN}
+
+
+def is_loaded(library: str) -> bool:
+    """Say whether a library was imported, to its end."""
+    module = sys.modules.get(library)
+    spec = getattr(module, "__spec__", None)
+    return module is not None and not getattr(spec, "_initializing", False)
+
+
+def load_probes(fault: Callable[[str, BaseException], None]) -> dict[str, Probe]:
+    """Return a new probe of each library, by import name. Imports none of the libraries.
+
+    Args:
+        fault: Told of a probe that can't be loaded; the others are not kept from their work.
+    """
+    loaded = {}
+    for library, where in known_libraries().items():
+        try:
+            loaded[library] = _load(where)
+        except Exception as error:  # noqa: BLE001 - another package's code, and told
+            fault(f"could not load the probe for {library}", error)
+    return loaded
+
+
+def _load(where: str) -> Probe:
+    module, _, name = where.partition(":")
+    probe: Probe = getattr(import_module(module), name)()
+    if not (isinstance(probe.explicit, frozenset) and isinstance(probe.rewrites, Rewrites)):
+        msg = f"{where} is no probe: `explicit` or `rewrites` is of the wrong type"
+        raise TypeError(msg)
+    return probe

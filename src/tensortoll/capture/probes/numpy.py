@@ -1,0 +1,127 @@
+"""NumPy: the cell's own expressions. Nothing is hooked; see `capture.rewriting`.
+
+Not seen: NumPy's methods called by code that was not compiled by tensortoll (libraries, cells
+that were never watched), and functions passed on by reference, as in `map(np.asarray, rows)`.
+"""
+
+from __future__ import annotations
+
+import array
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll.capture.addresses import array_address, reach
+from tensortoll.capture.expressions import RUNNING, Seen
+from tensortoll.capture.probes import Context
+from tensortoll.capture.rewriting import Rewrites
+from tensortoll.model import Kind, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+SCALAR_TYPES: Final = (
+    "bool_ bool byte ubyte short ushort intc uintc int_ uint long ulong longlong ulonglong "
+    "int8 int16 int32 int64 uint8 uint16 uint32 uint64 intp uintp half single double longdouble "
+    "float16 float32 float64 float96 float128 csingle cdouble clongdouble complex64 complex128 "
+    "complex192 complex256"
+).split()
+MAKERS: Final = (
+    "array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite asmatrix "
+    "require copy ravel reshape astype atleast_1d atleast_2d atleast_3d frombuffer from_dlpack"
+).split()
+METHODS: Final = "astype copy flatten ravel reshape tolist item tobytes byteswap".split()
+
+
+class NumpyProbe:
+    """Watches NumPy."""
+
+    library = "numpy"
+    explicit = frozenset((*MAKERS, *SCALAR_TYPES, *METHODS, "copyto", "[]=", "float", "int"))
+    rewrites = Rewrites(
+        methods={**dict.fromkeys(METHODS, "convert"), "__dlpack__": "export"},
+        functions={
+            **{f"numpy.{name}": "convert" for name in (*MAKERS, *SCALAR_TYPES)},
+            "numpy.copyto": "into",
+            "copy.copy": "convert",
+            "copy.deepcopy": "convert",
+        },
+        readers=frozenset(("numpy",)),
+    )
+
+    def install(self, context: Context) -> None:  # noqa: ARG002 - nothing of NumPy's is replaced
+        """Make arrays and Python's own containers known to the rewritten expressions."""
+        import numpy as np
+
+        RUNNING.describers[np.ndarray] = describe_array
+        for kind in (list, tuple, range):
+            RUNNING.describers[kind] = describe_sequence
+        for kind in (bytes, bytearray, memoryview, array.array):
+            RUNNING.describers[kind] = describe_buffer
+
+    def describe(self, value: Any) -> Seen | None:
+        """Return an ndarray in numbers."""
+        import numpy as np
+
+        return describe_array(value) if isinstance(value, np.ndarray) else None
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a dtype without byte order and length: `float32`, `str`, `object`."""
+    names = {"U": "str", "S": "bytes", "V": "void", "O": "object", "T": "str"}
+    return names.get(dtype.kind, dtype.name) if dtype.names is None else "void"
+
+
+@cache
+def _kind(dtype: np.dtype[Any]) -> tuple[Kind, bool]:
+    return Kind("numpy", dtype_name(dtype)), not dtype.isnative
+
+
+def describe_array(value: Array) -> Seen:
+    """Return an ndarray in numbers."""
+    kind, swapped = _kind(value.dtype)
+    size = value.itemsize
+    span = reach(array_address()(value), value.shape, value.strides, size)
+    strides = tuple(step // size for step in value.strides) if size else value.strides
+    return Seen(kind, span, value.nbytes, value.shape, strides, swapped, id(value))
+
+
+def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None:
+    """Return a sequence of Python objects; of its elements nothing is known without a walk."""
+    return Seen(
+        Kind("python", "object"), None, 0, (len(value),), (), swapped=False, identity=id(value)
+    )
+
+
+def describe_buffer(value: Any) -> Seen | None:
+    """Return an object that lends its memory to NumPy; None where NumPy can't take it."""
+    import numpy as np
+
+    view = memoryview(value)
+    if not view.contiguous or not view.nbytes:
+        return None
+    flat: Array = np.frombuffer(view.cast("B"), np.uint8)
+    start = array_address()(flat)
+    span = Span(start, start + view.nbytes)
+    dtype = _format_name(view.format)
+    return Seen(
+        Kind("python", dtype),
+        span,
+        view.nbytes,
+        view.shape,
+        (1,),
+        swapped=False,
+        identity=id(value),
+    )
+
+
+@cache
+def _format_name(format_: str) -> str:
+    import numpy as np
+
+    try:
+        return dtype_name(np.dtype(format_))
+    except TypeError:
+        return "uint8"

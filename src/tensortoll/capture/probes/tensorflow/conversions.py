@@ -1,0 +1,223 @@
+"""Into TensorFlow: arrays, lists and tensors of other libraries that become eager tensors.
+
+`convert_to_eager_tensor` is where `tf.constant`, `convert_to_tensor`, `Variable`, `assign`,
+operators, datasets, the arguments of a `tf.function` and Keras all end. It copies an ndarray, and
+`EagerTensor.__init__` then either adopts that copy or copies once more. Only the addresses of both
+tell which, so the constructor leaves a note of what it was given.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll.capture.addresses import array_span, read_bytes
+from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.tensorflow.foreign import count_foreign
+from tensortoll.capture.probes.tensorflow.kinds import (
+    INTEGERS,
+    SHORT,
+    array_kind,
+    dtype_name,
+    effects_between,
+    is_implicit,
+    kind_of,
+    payload,
+)
+from tensortoll.capture.probes.tensorflow.memory import Memory
+from tensortoll.capture.recorder import Site, Sums
+from tensortoll.model import Kind, Proof
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_PYTHON: Final = (list, tuple, bytes, bytearray, memoryview, range)
+
+
+class _Adopted(threading.local):
+    """The address of the array that the last tensor of this thread was made of."""
+
+    address = 0
+
+
+def install_conversions(context: Context, memory: Memory) -> None:
+    """Replace the function, and the constructor below it."""
+    from tensorflow.python.framework import constant_op, ops
+
+    adopted = _Adopted()
+    replace = context.patches.replace
+    replace(ops.EagerTensor, "__init__", lambda original: _init(original, memory, adopted))
+    replace(
+        constant_op,
+        "convert_to_eager_tensor",
+        lambda original: _convert(context, original, _Counting(memory, adopted)),
+    )
+
+
+def _init(original: Callable[..., None], memory: Memory, adopted: _Adopted) -> Callable[..., None]:
+    import numpy as np
+
+    array, address_of = np.ndarray, memory.array_address
+
+    def __init__(self: Any, value: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the method's name
+        original(self, value, *args, **kwargs)
+        if isinstance(value, array):
+            adopted.address = address_of(value)
+
+    return __init__
+
+
+def _convert(context: Context, original: Callable[..., Any], counting: _Counting) -> Any:
+    import numpy as np
+    from tensorflow.python.framework import ops, tensor_shape
+
+    local, site_of = context.recorder.local, context.places.site
+    get_frame, clock = sys._getframe, time.perf_counter_ns
+    array, is_plain, count = np.ndarray, counting.is_plain, counting
+    # Wrapped numbers and shapes are no array data, and a tensor comes back as it is.
+    silent = frozenset((ops.EagerTensor, float, int, bool, complex, str, tensor_shape.TensorShape))
+
+    def convert_to_eager_tensor(value: Any, ctx: Any, dtype: Any = None) -> Any:
+        table = local.table
+        if table.quiet or type(value) in silent:
+            return original(value, ctx, dtype)
+        # Other libraries' hooks stay quiet too: this is the outermost border.
+        table.quiet += 1
+        try:
+            started = clock()
+            result = original(value, ctx, dtype)
+            elapsed = clock() - started
+            try:
+                if result is not value and not is_plain(value):
+                    site = site_of(table, get_frame(1))
+                    if site is None or _is_shape(site, value, result, dtype):
+                        pass
+                    elif isinstance(value, array):
+                        count.array(site, value, result, elapsed)
+                    else:
+                        count.other(site, value, result, elapsed)
+            except Exception as error:
+                context.recorder.fault("tensorflow convert_to_eager_tensor", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return convert_to_eager_tensor
+
+
+class _Counting:
+    """Adds conversions into TensorFlow up."""
+
+    def __init__(self, memory: Memory, adopted: _Adopted) -> None:
+        import numpy as np
+
+        self._memory = memory
+        self._adopted = adopted
+        self._scalar = np.generic
+
+    def is_plain(self, value: object) -> bool:
+        """Say whether ``value`` is a number that NumPy wrapped."""
+        return isinstance(value, self._scalar)
+
+    def array(self, site: Site, value: Array, result: Any, elapsed_ns: int) -> None:
+        """Add up an ndarray: one copy for TensorFlow's caution, one for dtype or alignment."""
+        key = (
+            value.dtype,
+            result._datatype_enum(),
+            result.backing_device,
+            value.flags.c_contiguous,
+        )
+        sums = site.groups.get(key)
+        if sums is None:
+            sums = site.add(key, self._start_array(site, value, result))
+        nbytes = value.nbytes
+        read = nbytes if key[3] else read_bytes(array_span(value), value.shape, value.itemsize)
+        sums.count += 1
+        sums.elapsed_ns += elapsed_ns
+        if sums.origin.dtype != sums.target.dtype or not value.dtype.isnative:
+            # Copied, then written anew by NumPy. Whether that had to be moved to a better
+            # address as well cannot be told, as it is gone.
+            sums.copies += 2
+            sums.read += read + nbytes
+            sums.written += nbytes + payload(result)
+        elif value.dtype.kind in "SUT" or self._memory.address(result) != self._adopted.address:
+            sums.copies += 2
+            sums.read += read + nbytes
+            sums.written += 2 * nbytes
+        else:
+            sums.copies += 1
+            sums.read += read
+            sums.written += nbytes
+
+    def _start_array(self, site: Site, value: Array, result: Any) -> Sums:
+        origin = array_kind(value.dtype)
+        target = kind_of(result._datatype_enum(), result.backing_device)
+        anew = not value.flags.c_contiguous or not value.dtype.isnative
+        objects = value.dtype.kind == "O"
+        span = self._memory.span(result)
+        return Sums(
+            "copy",
+            origin,
+            target,
+            effects_between(
+                origin,
+                target,
+                "layout" if anew else None,
+                "parse" if objects else None,
+                cast=False if objects else None,
+            ),
+            implicit=is_implicit(site.located),
+            shape=value.shape,
+            proof=None if span is None else Proof(array_span(value), span),
+        )
+
+    def other(self, site: Site, value: Any, result: Any, elapsed_ns: int) -> None:
+        """Add up what is no ndarray: Python objects, and arrays of other libraries."""
+        if isinstance(value, _PYTHON):
+            self._count_parse(site, value, result, elapsed_ns)
+        else:
+            count_foreign(site, value, result, self._memory, elapsed_ns)
+
+    @staticmethod
+    def _count_parse(site: Site, value: Any, result: Any, elapsed_ns: int) -> None:
+        number, device = result._datatype_enum(), result.backing_device
+        key = ("parse", number, device)
+        sums = site.groups.get(key)
+        if sums is None:
+            origin = Kind("python", dtype_name(number))
+            target = kind_of(number, device)
+            effects = effects_between(origin, target, "parse")
+            new = Sums(
+                "copy",
+                origin,
+                target,
+                effects,
+                implicit=is_implicit(site.located),
+                shape=result._shape_tuple(),
+            )
+            sums = site.add(key, new)
+        sums.count += 1
+        sums.copies += 1
+        # One text is a scalar, whose payload is the text.
+        single = not result._rank() and isinstance(value, bytes | bytearray)
+        sums.written += len(value) if single else payload(result)
+        sums.elapsed_ns += elapsed_ns
+
+
+def _is_shape(site: Site, value: Any, result: Any, dtype: Any) -> bool:
+    """Say whether a few whole numbers are a shape, axes or an index rather than data.
+
+    TensorFlow's own functions ask for `int32` of what they take for a shape.
+    """
+    return (
+        result._datatype_enum() in INTEGERS
+        and result._num_elements() <= SHORT
+        and result._rank() <= 1
+        and not isinstance(value, bytes | bytearray | memoryview)
+        and (is_implicit(site.located) or (dtype is not None and not hasattr(value, "dtype")))
+    )

@@ -1,0 +1,203 @@
+"""Out of TensorFlow: `numpy()`, the views that iterators hand out, and single numbers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from tensortoll.capture.addresses import array_span
+from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.tensorflow.kinds import (
+    array_kind,
+    dtype_name,
+    effects_between,
+    is_implicit,
+    is_index,
+    itemsize,
+    kind_of,
+    payload,
+)
+from tensortoll.capture.probes.tensorflow.memory import Memory, is_awaited
+from tensortoll.capture.recorder import Site, Sums
+from tensortoll.model import Kind, Outcome, Proof
+
+TENSOR_READS: Final = ("__float__", "__int__", "__bool__", "__index__", "__complex__")
+VARIABLE_READS: Final = ("__float__", "__int__", "__complex__")
+_UNKNOWN: Final = object()
+
+
+def install_reads(context: Context, memory: Memory) -> None:
+    """Replace the methods through which data leaves eager tensors and variables."""
+    from tensorflow.python.framework import ops
+    from tensorflow.python.ops import resource_variable_ops
+
+    replace = context.patches.replace
+    base, variable = ops._EagerTensorBase, resource_variable_ops.BaseResourceVariable
+    replace(base, "numpy", lambda original: _numpy(context, original, memory))
+    replace(ops.EagerTensor, "_numpy_internal", lambda original: _wrap(context, original, memory))
+    for name in TENSOR_READS:
+        replace(base, name, lambda original: _unbox(context, original, _tensor_kind))
+    for name in VARIABLE_READS:
+        replace(variable, name, lambda original: _unbox(context, original, _variable_kind))
+
+
+def _numpy(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
+    local, site_of = context.recorder.local, context.places.site
+    get_frame, clock = sys._getframe, time.perf_counter_ns
+
+    def numpy(self: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self)
+        table.quiet += 1
+        try:
+            started = clock()
+            result = original(self)
+            elapsed = clock() - started
+            try:
+                frame = get_frame(1)
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
+                if site is _UNKNOWN:
+                    site = site_of(table, frame)
+                if site is not None and not _is_own_affair(site, result):
+                    _count_array(site, self, result, elapsed, memory)
+            except Exception as error:
+                context.recorder.fault("tensorflow Tensor.numpy", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return numpy
+
+
+def _is_own_affair(site: Site, result: Any) -> bool:
+    """Say whether a library looks at a few numbers that the user's line did not ask for."""
+    if site.located.inside is None:
+        return False
+    if not getattr(result, "ndim", 0):
+        return is_implicit(site.located)
+    return bool(result.ndim == 1 and result.dtype.kind == "i" and is_index(site, result.size))
+
+
+def _wrap(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
+    """Return a method that counts a tensor's memory handed out as an ndarray.
+
+    `numpy()` and the reads of single numbers pass through here as well, and keep it quiet.
+    """
+    import numpy as np
+
+    local, site_of = context.recorder.local, context.places.site
+    get_frame, array = sys._getframe, np.ndarray
+
+    def _numpy_internal(self: Any) -> Any:
+        result = original(self)
+        if isinstance(result, array):
+            try:
+                table = local.table
+                frame = get_frame(1)
+                if not table.quiet and not (table.pending and is_awaited(table, frame)):
+                    site = site_of(table, frame)
+                    if site is not None and not _is_own_affair(site, result):
+                        _count_array(site, self, result, 0, memory)
+            except Exception as error:
+                context.recorder.fault("tensorflow Tensor._numpy", error)
+        return result
+
+    return _numpy_internal
+
+
+def _count_array(site: Site, tensor: Any, result: Any, elapsed_ns: int, memory: Memory) -> None:
+    """Add up an ndarray, or a NumPy scalar, that came out of a tensor.
+
+    Memory that an ndarray owns is its own, so data was written to it.
+    """
+    key = (tensor._datatype_enum(), tensor.backing_device, getattr(result, "base", None) is None)
+    sums = site.groups.get(key)
+    if sums is None:
+        sums = site.add(key, _start_array(tensor, result, memory, shared=not key[2]))
+    sums.count += 1
+    if key[2]:
+        nbytes = getattr(result, "nbytes", None)
+        if nbytes is None:  # a text
+            nbytes = len(result)
+        sums.copies += 1
+        sums.read += nbytes
+        sums.written += nbytes
+        sums.elapsed_ns += elapsed_ns
+
+
+def _start_array(tensor: Any, result: Any, memory: Memory, *, shared: bool) -> Sums:
+    origin = kind_of(tensor._datatype_enum(), tensor.backing_device)
+    dtype = getattr(result, "dtype", None)
+    target = Kind("numpy", "object") if dtype is None else array_kind(dtype)
+    objects = target.dtype == "object"
+    span = None if dtype is None or not result.ndim else memory.span(tensor)
+    outcome: Outcome = "view" if shared else "copy"
+    return Sums(
+        outcome,
+        origin,
+        target,
+        effects_between(
+            origin, target, "unbox" if objects else None, cast=False if objects else None
+        ),
+        shape=tensor._shape_tuple(),
+        proof=None if span is None else Proof(span, array_span(result)),
+    )
+
+
+def _tensor_kind(tensor: Any) -> tuple[int, str, int]:
+    return tensor._datatype_enum(), tensor.backing_device, payload(tensor)
+
+
+def _variable_kind(variable: Any) -> tuple[int, str, int]:
+    number = variable.dtype.as_datatype_enum
+    return number, variable.device, itemsize(number)
+
+
+def _unbox(
+    context: Context, original: Callable[..., Any], kind: Callable[[Any], tuple[int, str, int]]
+) -> Any:
+    """Return a read of a single number that is counted; of a traced tensor, nothing is."""
+    local, site_of = context.recorder.local, context.places.site
+    get_frame, clock = sys._getframe, time.perf_counter_ns
+
+    def unbox(self: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self)
+        table.quiet += 1
+        try:
+            started = clock()
+            result = original(self)
+            elapsed = clock() - started
+            try:
+                frame = get_frame(1)
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
+                if site is _UNKNOWN:
+                    site = site_of(table, frame)
+                if site is not None and not _is_own_affair(site, result):
+                    number, device, nbytes = kind(self)
+                    key = (number, device, "unbox")
+                    sums = site.groups.get(key)
+                    if sums is None:
+                        sums = site.add(key, _start_unbox(number, device))
+                    sums.count += 1
+                    sums.copies += 1
+                    sums.read += nbytes
+                    sums.elapsed_ns += elapsed
+            except Exception as error:
+                context.recorder.fault("tensorflow reads", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    unbox.__name__ = original.__name__
+    return unbox
+
+
+def _start_unbox(number: int, device: str) -> Sums:
+    origin = kind_of(number, device)
+    target = Kind("python", dtype_name(number))
+    return Sums("copy", origin, target, effects_between(origin, target, "unbox"), shape=())

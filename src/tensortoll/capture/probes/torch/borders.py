@@ -1,0 +1,397 @@
+"""The ways out of torch, and into it, that no kernel sees: NumPy, Python objects, DLPack, buffers.
+
+A wrapped method carries the marks that `torch._dynamo.disable(…, recursive=False)` would set. The
+wrapper that that function puts around costs half a microsecond a call, and importing it costs
+seconds; without the marks a compiled function that calls the method would recurse for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll.capture.addresses import array_address, array_span
+from tensortoll.capture.exports import Exports
+from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.kinds import (
+    dtype_name,
+    kind_of,
+    on_the_side_of_numpy,
+    tensor_span,
+    transfer,
+)
+from tensortoll.capture.recorder import Site, Sums
+from tensortoll.model import Effect, Kind, Proof
+
+if TYPE_CHECKING:
+    import torch
+
+SCALAR_READS: Final = ("item", "__float__", "__int__", "__bool__", "__index__", "__complex__")
+_UNKNOWN: Final = object()
+
+
+def install_borders(context: Context) -> None:
+    """Replace the methods and functions through which data leaves or enters torch."""
+    import torch
+
+    replace = context.patches.replace
+    replace(torch.Tensor, "numpy", lambda original: _numpy(context, original))
+    replace(torch.Tensor, "__array__", lambda original: _array(context, original))
+    replace(torch.Tensor, "tolist", lambda original: _unbox(context, original))
+    for name in SCALAR_READS:
+        replace(torch.Tensor, name, lambda original: _unbox(context, original))
+    replace(torch.Tensor, "__dlpack__", lambda original: _dlpack(context, original))
+    replace(torch._C, "_to_dlpack", lambda original: _exported(context, original))
+    replace(torch._C, "_to_dlpack_versioned", lambda original: _exported(context, original))
+    replace(torch._C, "_from_dlpack", lambda original: _from_dlpack(context, original))
+    replace(torch, "frombuffer", lambda original: _from_buffer(context, original))
+
+
+def _left_alone_by_dynamo(function: Any, original: Any) -> Any:
+    function._torchdynamo_disable = True
+    function._torchdynamo_disable_msg = None
+    function._torchdynamo_disable_recursive = False
+    function._torchdynamo_orig_callable = original
+    function.__name__ = getattr(original, "__name__", function.__name__)
+    function.__doc__ = getattr(original, "__doc__", None)
+    return function
+
+
+def _numpy(context: Context, original: Callable[..., Any]) -> Any:
+    local, places = context.recorder.local, context.places
+    get_frame = sys._getframe
+    address_of = array_address()
+    import torch
+
+    tensor_address = torch._C._data_address
+
+    def numpy(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        table.quiet += 1
+        try:
+            result = original(self, *args, **kwargs)
+            try:
+                frame = get_frame(1)
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
+                if site is _UNKNOWN:
+                    site = places.site(table, frame)
+                if site is not None:
+                    if address_of(result) == tensor_address(self):
+                        sums = site.groups.get(key := (self.dtype, "numpy"))
+                        if sums is None:
+                            sums = site.add(key, _started(self, result, "view"))
+                        sums.count += 1
+                    else:
+                        _count_copy_out(site, self, result, None)
+            except Exception as error:
+                context.recorder.fault("torch.Tensor.numpy", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return _left_alone_by_dynamo(numpy, original)
+
+
+def _array(context: Context, original: Callable[..., Any]) -> Any:
+    local, places = context.recorder.local, context.places
+    refused_copy: set[int] = set()
+
+    def __array__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the protocol's name
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        table.quiet += 1
+        thread = id(table)
+        try:
+            try:
+                result = original(self, *args, **kwargs)
+            except TypeError:
+                # NumPy asks for a copy first. Torch knows no such argument, so NumPy asks again
+                # without it and copies what it gets by itself.
+                if kwargs.get("copy"):
+                    refused_copy.add(thread)
+                raise
+            copied_after = thread in refused_copy
+            refused_copy.discard(thread)
+            try:
+                site = places.site(table, sys._getframe(1))
+                if site is not None:
+                    _count_array(site, self, result, copied_after)
+            except Exception as error:
+                context.recorder.fault("torch.Tensor.__array__", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return _left_alone_by_dynamo(__array__, original)
+
+
+def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:  # noqa: FBT001
+    shared = _is_view(tensor, result)
+    if shared and not copied_after:
+        key = (tensor.dtype, "__array__")
+        sums = site.groups.get(key)
+        if sums is None:
+            sums = site.add(key, _started(tensor, result, "view"))
+        sums.count += 1
+        return
+    _count_copy_out(site, tensor, result, None, extra=copied_after and not shared)
+
+
+def _is_view(tensor: torch.Tensor, array: Any) -> bool:
+    import torch
+
+    return bool(array_address()(array) == torch._C._data_address(tensor))
+
+
+def _started(tensor: torch.Tensor, array: Any, outcome: Any) -> Sums:
+    effects: list[Effect] = []
+    target = Kind("numpy", array.dtype.name)
+    origin = kind_of(tensor.dtype, tensor.device)
+    if target.dtype != origin.dtype:
+        effects.append("cast")
+    if tensor.device.type != "cpu":
+        effects.append("d2h")
+    proof = None
+    if tensor.device.type == "cpu":
+        proof = Proof(tensor_span(tensor), array_span(array))
+    return Sums(
+        outcome, origin, target, tuple(sorted(effects)), shape=tuple(tensor.shape), proof=proof
+    )
+
+
+def _count_copy_out(
+    site: Site, tensor: torch.Tensor, array: Any, elapsed_ns: int | None, *, extra: bool = False
+) -> None:
+    """Add up an ndarray that does not share the tensor's memory, or that NumPy copies at once.
+
+    Args:
+        site: Where.
+        tensor: What was asked.
+        array: What it gave.
+        elapsed_ns: How long the copy took; None where NumPy makes it after us.
+        extra: Whether NumPy copies once more what is a copy already.
+    """
+    key = (tensor.dtype, array.dtype, tensor.device, "out")
+    sums = site.groups.get(key)
+    if sums is None:
+        sums = site.add(key, _started(tensor, array, "copy"))
+        if sums.proof is not None and _is_view(tensor, array):
+            sums.proof = None  # what NumPy will copy into does not exist yet
+    sums.count += 1
+    sums.copies += 1 + extra
+    sums.read += tensor.nbytes + extra * array.nbytes
+    sums.written += array.nbytes * (1 + extra)
+    sums.elapsed_ns += elapsed_ns or 0
+
+
+def _unbox(context: Context, original: Callable[..., Any]) -> Any:
+    local, places = context.recorder.local, context.places
+    get_frame, clock = sys._getframe, time.perf_counter_ns
+
+    def unbox(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        table.quiet += 1
+        try:
+            started = clock()
+            result = original(self, *args, **kwargs)
+            elapsed = clock() - started
+            try:
+                frame = get_frame(1)
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
+                if site is _UNKNOWN:
+                    site = places.site(table, frame)
+                if site is not None:
+                    key = (self.dtype, self.device, "unbox")
+                    sums = site.groups.get(key)
+                    if sums is None:
+                        sums = site.add(key, _start_unbox(self))
+                    sums.count += 1
+                    sums.copies += 1
+                    sums.read += self.nbytes
+                    sums.elapsed_ns += elapsed
+            except Exception as error:
+                context.recorder.fault("torch.Tensor reads", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return _left_alone_by_dynamo(unbox, original)
+
+
+def _start_unbox(tensor: torch.Tensor) -> Sums:
+    effects: list[Effect] = ["unbox"]
+    import torch
+
+    moved = transfer(tensor.device, torch.device("cpu"))
+    if moved is not None:
+        effects.append(moved)
+    return Sums(
+        "copy",
+        kind_of(tensor.dtype, tensor.device),
+        Kind("python", dtype_name(tensor.dtype)),
+        tuple(sorted(effects)),
+        shape=tuple(tensor.shape),
+    )
+
+
+def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
+    """Return a `__dlpack__` that counts a view where NumPy asked for it.
+
+    Other consumers count by themselves when they take the capsule in.
+    """
+    local, places = context.recorder.local, context.places
+
+    def __dlpack__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the protocol's name
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        table.quiet += 1
+        try:
+            capsule = original(self, *args, **kwargs)
+            try:
+                context.exports.add(capsule, kind_of(self.dtype, self.device))
+                site = places.site(table, sys._getframe(1))
+                if site is not None and site.located.operation in NUMPY_TAKES:
+                    _count_export(context.exports, site, self, capsule)
+            except Exception as error:
+                context.recorder.fault("torch.Tensor.__dlpack__", error)
+        finally:
+            table.quiet -= 1
+        return capsule
+
+    return _left_alone_by_dynamo(__dlpack__, original)
+
+
+NUMPY_TAKES: Final = frozenset(("np.from_dlpack", "numpy.from_dlpack"))
+
+
+def _count_export(exports: Exports, site: Site, tensor: torch.Tensor, capsule: object) -> None:
+    span = tensor_span(tensor)
+    if exports.address(capsule) != span.start:
+        return
+    key = (tensor.dtype, "__dlpack__")
+    sums = site.groups.get(key)
+    if sums is None:
+        new = Sums(
+            "view",
+            kind_of(tensor.dtype, tensor.device),
+            on_the_side_of_numpy(tensor.dtype),
+            shape=tuple(tensor.shape),
+            proof=Proof(span, span),
+        )
+        sums = site.add(key, new)
+    sums.count += 1
+
+
+def _exported(context: Context, original: Callable[..., Any]) -> Any:
+    """Return a capsule maker that remembers whose memory the capsule speaks of."""
+
+    def export(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        capsule = original(tensor, *args, **kwargs)
+        try:
+            context.exports.add(capsule, kind_of(tensor.dtype, tensor.device))
+        except Exception as error:
+            context.recorder.fault("torch to_dlpack", error)
+        return capsule
+
+    return _left_alone_by_dynamo(export, original)
+
+
+def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
+    local, places = context.recorder.local, context.places
+
+    def from_dlpack(capsule: Any, *args: Any, **kwargs: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(capsule, *args, **kwargs)
+        address = origin = None
+        try:
+            address = context.exports.address(capsule)
+            origin = context.exports.kind(capsule) or _exporter(sys._getframe(1))
+        except Exception as error:
+            context.recorder.fault("torch from_dlpack", error)
+        result = original(capsule, *args, **kwargs)
+        try:
+            if origin is not None and origin.library != "torch":
+                site = places.site(table, sys._getframe(1))
+                if site is not None:
+                    _count_import(site, result, origin, address)
+        except Exception as error:
+            context.recorder.fault("torch from_dlpack", error)
+        return result
+
+    return _left_alone_by_dynamo(from_dlpack, original)
+
+
+def _exporter(frame: FrameType) -> Kind:
+    """Return whose capsule it is where no note was left, as for an ndarray's, made in C.
+
+    The caller is torch's own `from_dlpack`, which ends at once: reading its variables keeps
+    nothing alive.
+    """
+    value = frame.f_locals.get("ext_tensor")
+    library = type(value).__module__.partition(".")[0]
+    return Kind({"builtins": "python", "jaxlib": "jax"}.get(library, library), "")
+
+
+def _count_import(site: Site, tensor: torch.Tensor, origin: Kind, address: int | None) -> None:
+    span = tensor_span(tensor)
+    shared = address == span.start
+    key = (tensor.dtype, origin, shared, "from_dlpack")
+    sums = site.groups.get(key)
+    if sums is None:
+        target = kind_of(tensor.dtype, tensor.device)
+        new = Sums(
+            "view" if shared else "copy",
+            origin._replace(dtype=target.dtype),
+            target,
+            shape=tuple(tensor.shape),
+            proof=Proof(span, span) if shared else None,
+        )
+        sums = site.add(key, new)
+    sums.count += 1
+    if not shared:
+        sums.copies += 1
+        sums.read += tensor.nbytes
+        sums.written += tensor.nbytes
+
+
+def _from_buffer(context: Context, original: Callable[..., Any]) -> Any:
+    local, places = context.recorder.local, context.places
+
+    def frombuffer(buffer: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(buffer, *args, **kwargs)
+        table = local.table
+        if table.quiet:
+            return result
+        try:
+            site = places.site(table, sys._getframe(1))
+            if site is not None and not result.untyped_storage().resizable():
+                key = (result.dtype, "frombuffer")
+                sums = site.groups.get(key)
+                if sums is None:
+                    target = kind_of(result.dtype, result.device)
+                    owner = "numpy" if type(buffer).__module__ == "numpy" else "python"
+                    span = tensor_span(result)
+                    new = Sums(
+                        "view",
+                        Kind(owner, target.dtype),
+                        target,
+                        shape=tuple(result.shape),
+                        proof=Proof(span, span),
+                    )
+                    sums = site.add(key, new)
+                sums.count += 1
+        except Exception as error:
+            context.recorder.fault("torch.frombuffer", error)
+        return result
+
+    return _left_alone_by_dynamo(frombuffer, original)

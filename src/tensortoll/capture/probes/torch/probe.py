@@ -1,0 +1,46 @@
+"""What is installed for PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensortoll.capture.expressions import Seen
+from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.borders import install_borders
+from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
+from tensortoll.capture.probes.torch.kernels import install_kernels
+
+from tensortoll.capture.rewriting import Rewrites
+
+
+class TorchProbe:
+    """Watches PyTorch."""
+
+    library = "torch"
+    explicit = EXPLICIT
+    rewrites = Rewrites()
+
+    def install(self, context: Context) -> None:
+        """Override two kernels and replace the methods that lead out of torch."""
+        install_kernels(context)
+        install_borders(context)
+
+    def describe(self, value: Any) -> Seen | None:
+        """Return a strided tensor in numbers; None for a tensor without memory to point to."""
+        import torch
+
+        if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
+            return None
+        try:
+            span = tensor_span(value)
+        except (RuntimeError, NotImplementedError):
+            return None
+        return Seen(
+            kind_of(value.dtype, value.device),
+            span,
+            value.nbytes,
+            tuple(value.shape),
+            tuple(value.stride()),
+            swapped=False,
+            identity=id(value),
+        )

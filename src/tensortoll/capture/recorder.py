@@ -1,0 +1,274 @@
+"""Conversions in, exact sums out, in bounded memory.
+
+Each thread adds to a table of its own, so an event takes no lock and nothing is lost between
+threads. A table holds integers, strings and code objects: never an array, a frame or a module.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from tensortoll.model import (
+    Conversion,
+    Effect,
+    Kind,
+    Outcome,
+    Place,
+    Proof,
+    Route,
+    Source,
+    Totals,
+)
+
+ELSEWHERE = Place(Source("(other places)", None), 0, 0, None, None, "")
+"""Stands for every place beyond the recorder's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A place as the stack or the rewritten source gave it, with all that is known of it."""
+
+    place: Place
+    operation: str
+    """What runs at the user's place."""
+    implicit: bool
+    name: str
+    """What is called by the innermost Python frame: `clone`, `linear`; see `calls.Call.name`."""
+    inside: str | None = None
+    """The file of the innermost frame where that is a library's: `torch/nn/functional.py`."""
+    via: str | None = None
+    waiting: bool = False
+    """Whether the place is only the line that waits for the thread that did it."""
+
+
+class Sums:
+    """What is added up for one group. One is made per group, never per event."""
+
+    __slots__ = (
+        "copies",
+        "count",
+        "effects",
+        "elapsed_ns",
+        "implicit",
+        "operation",
+        "origin",
+        "outcome",
+        "proof",
+        "read",
+        "shape",
+        "target",
+        "written",
+    )
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        origin: Kind,
+        target: Kind,
+        effects: tuple[Effect, ...] = (),
+        *,
+        operation: str | None = None,
+        implicit: bool | None = None,
+        shape: tuple[int, ...] | None = None,
+        proof: Proof | None = None,
+    ) -> None:
+        """Start a group.
+
+        Args:
+            outcome: Proven by memory.
+            origin: What was converted.
+            target: What it became.
+            effects: Sorted by name.
+            operation: Where it is not what runs at the place.
+            implicit: Where it is not what the place says.
+            shape: Of the first array.
+            proof: Where the first pair of arrays lay.
+        """
+        self.outcome: Outcome = outcome
+        self.origin = origin
+        self.target = target
+        self.effects = effects
+        self.operation = operation
+        self.implicit = implicit
+        self.shape = shape
+        self.proof = proof
+        self.count = self.copies = self.read = self.written = self.elapsed_ns = 0
+
+    def totals(self) -> Totals:
+        """Return the sums as a value."""
+        return Totals(self.count, self.copies, self.read, self.written, self.elapsed_ns)
+
+
+class Site:
+    """The groups of one place in one thread."""
+
+    __slots__ = ("groups", "located", "table")
+
+    def __init__(self, located: Located, table: Table) -> None:
+        """Start without any group."""
+        self.located = located
+        self.table = table
+        self.groups: dict[Hashable, Sums] = {}
+
+    def add(self, key: Hashable, sums: Sums) -> Sums:
+        """Take in a new group, and return it; beyond the limit, the one that takes its sums."""
+        return self.table.add(self, key, sums)
+
+
+class Table:
+    """All that one thread saw."""
+
+    def __init__(self, recorder: Recorder, thread: str | None) -> None:
+        """Start empty; ``thread`` says in words whose it is, None for the main thread."""
+        self.recorder = recorder
+        self.thread = thread
+        self.quiet = 0
+        """Above zero while a hook runs or an outer border is being crossed: count nothing."""
+        self.sites: dict[int, Site | None] = {}
+        """By instruction of a user's frame; None where nothing is ever to be counted."""
+        self.deep: dict[tuple[int, ...], Site | None] = {}
+        """By instructions of a user's frame and of the library's innermost frame."""
+        self.expressions: dict[int, Site] = {}
+        """By number of a rewritten expression."""
+        self.pending: dict[tuple[int, int], list[Any]] = {}
+        """What went into calls of rewritten expressions that have not returned yet."""
+        self.elsewhere: dict[Hashable, Sums] = {}
+        self.wrapped: tuple[Site, int, Sums] | None = None
+        """A wrap that may turn out to be the first half of a copy: where, how many elements."""
+        self.codes: dict[int, CodeType] = {}
+        """Holds the code objects whose addresses are keys, so that no other can take one."""
+        self.codes_by_class: dict[int, int] = {}
+        """What each of them counts as; see `places`."""
+
+    def all_sites(self) -> Iterator[Site]:
+        """Yield every place of this thread."""
+        for found in (self.sites, self.deep, self.expressions):
+            yield from (site for site in tuple(found.values()) if site is not None)
+
+    def add(self, site: Site, key: Hashable, sums: Sums) -> Sums:
+        """Keep a new group under its place while there is room, else under no place."""
+        if self.recorder.room():
+            site.groups[key] = sums
+            return sums
+        # The place is lost, the sums are not: one group for all that is alike but the place.
+        alike = (sums.outcome, sums.origin, sums.target, sums.effects)
+        return self.elsewhere.setdefault(alike, sums)
+
+
+class _Tables(threading.local):
+    """The table of the thread that asks, made when it first does."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.table = recorder.table_of_this_thread()
+
+
+class Recorder:
+    """Adds up conversions from any thread."""
+
+    def __init__(self, *, max_groups: int = 50_000) -> None:
+        """Start empty.
+
+        Args:
+            max_groups: How many groups are told apart. Beyond, totals stay exact and only
+                places are lost.
+        """
+        self._max_groups = max_groups
+        self._groups = 0
+        self._lock = threading.Lock()
+        self._faults: Counter[str] = Counter()
+        self._blind_spots: set[str] = set()
+        self._tables: list[Table] = []
+        self.local = _Tables(self)
+        """`local.table` is the table of the current thread."""
+
+    def table_of_this_thread(self) -> Table:
+        """Make and keep a table; called once per thread."""
+        main = threading.current_thread() is threading.main_thread()
+        table = Table(self, None if main else "thread")
+        with self._lock:
+            self._tables.append(table)
+        return table
+
+    def room(self) -> bool:
+        """Say whether one more group may be kept, and count it."""
+        with self._lock:
+            self._groups += 1
+            return self._groups <= self._max_groups
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """Count a failure of our own, which never reaches the user's code."""
+        with self._lock:
+            self._faults[f"{where}: {type(error).__name__}: {error}"[:300]] += 1
+
+    def blind_spot(self, sentence: str) -> None:
+        """Note something that there is reason to suspect and no means to see."""
+        with self._lock:
+            self._blind_spots.add(sentence)
+
+    def restart_in_child(self, process: str) -> None:
+        """Forget what the parent saw, after a fork; the rest is counted as ``process``'s."""
+        self._lock = threading.Lock()
+        self._tables.clear()
+        self._groups = 0
+        self._faults.clear()
+        self._blind_spots.clear()
+        # The hooks hold on to `local`: it stays, with a new table for the one thread left.
+        self.local.table = self.table_of_this_thread()
+        self.local.table.thread = process
+
+    @property
+    def events(self) -> int:
+        """How many conversions were counted so far."""
+        return sum(sums.count for sums in self._all_sums())
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Our own failures by reason."""
+        with self._lock:
+            return self._faults.copy()
+
+    @property
+    def blind_spots(self) -> tuple[str, ...]:
+        """What could not be seen, one sentence each."""
+        with self._lock:
+            return tuple(sorted(self._blind_spots))
+
+    def _all_sums(self) -> Iterator[Sums]:
+        for table in tuple(self._tables):
+            for site in table.all_sites():
+                yield from tuple(site.groups.values())
+            yield from tuple(table.elsewhere.values())
+
+    def conversions(self) -> Iterator[Conversion]:
+        """Yield what was counted so far, one row per route and thread."""
+        for table in tuple(self._tables):
+            for site in table.all_sites():
+                for sums in tuple(site.groups.values()):
+                    if sums.count:
+                        yield _conversion(site.located, sums, table.thread)
+            for sums in tuple(table.elsewhere.values()):
+                yield _conversion(_NOWHERE, sums, table.thread)
+
+
+_NOWHERE = Located(ELSEWHERE, "", implicit=False, name="")
+
+
+def _conversion(located: Located, sums: Sums, thread: str | None) -> Conversion:
+    where = thread or "main"
+    route = Route(
+        located.place,
+        sums.operation or located.operation,
+        sums.outcome,
+        sums.effects,
+        located.implicit if sums.implicit is None else sums.implicit,
+        sums.origin,
+        sums.target,
+        located.via,
+        f"{where}, while this line waited" if located.waiting else where,
+    )
+    return Conversion(route, sums.totals(), sums.shape, sums.proof)

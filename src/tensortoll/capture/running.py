@@ -1,0 +1,125 @@
+"""Run a text as a watched whole: a script, or a cell without a notebook."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import linecache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType, TracebackType
+from typing import Any
+
+from tensortoll.capture.functions import Originals, as_rewritten
+from tensortoll.capture.rewriting import Rewritten, baked, handed_to_compilers, rewrite
+from tensortoll.capture.sources import only
+from tensortoll.capture.watch import Watch
+from tensortoll.model import Recording, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of running a text."""
+
+    recording: Recording
+    error: BaseException | None
+    """What the text raised; its traceback begins in the text."""
+
+
+def run_source(
+    text: str, name: str = "<cell>", namespace: dict[str, Any] | None = None
+) -> Recording:
+    """Run ``text`` as `%%tensorcost` runs a cell, without a notebook, and return what was seen.
+
+    Args:
+        text: Python source.
+        name: Stands in the recording and in tracebacks.
+        namespace: The globals to run in; a new `__main__` where None.
+
+    Raises:
+        SyntaxError: If ``text`` is no Python; nothing was run.
+        AlreadyWatchingError: If a watch is on; nothing was run.
+        BaseException: What the text raised, once the watch has ended.
+    """
+    outcome = run(text, name, {"__name__": "__main__"} if namespace is None else namespace)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.recording
+
+
+def run(
+    text: str,
+    name: str,
+    namespace: dict[str, Any],
+    *,
+    filename: str | None = None,
+    before_end: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Run ``text`` watched, and return what was seen and what it raised.
+
+    Args:
+        text: Python source.
+        name: Stands in the recording.
+        namespace: The globals to run in.
+        filename: Stands in tracebacks; ``name`` where None.
+        before_end: Called when the text has ended, while the watch is still on.
+
+    Raises:
+        SyntaxError: If ``text`` is no Python; nothing was run.
+        AlreadyWatchingError: If a watch is on; nothing was run.
+    """
+    filename = filename or name
+    source = Source(name, text)
+    tree = ast.parse(text, filename)
+    watch = Watch(only(filename, source))
+    _show_in_tracebacks(text, filename)
+    namespace.setdefault("__builtins__", builtins)
+    error: BaseException | None = None
+    with watch:
+        code = prepare(watch, tree, source, filename, namespace)
+        try:
+            try:
+                exec(code, namespace)  # noqa: S102 - running the user's text is what this is for
+            finally:
+                before_end()
+        except BaseException as raised:  # noqa: BLE001 - handed on once the watch has ended
+            error = raised.with_traceback(_from_text(raised.__traceback__, filename))
+    watch.restore_names(namespace)
+    return Outcome(watch.recording((source,)), error)
+
+
+def prepare(
+    watch: Watch, tree: ast.Module, source: Source, filename: str, namespace: Mapping[str, Any]
+) -> CodeType:
+    """Return the code of a text with our expressions in it, ready to run under ``watch``."""
+    rewritten = rewritten_for(watch, tree, source, namespace)
+    watch.texts.add(filename, Originals(rewritten.original, filename))
+    code = compile(rewritten.tree, filename, "exec", dont_inherit=True)
+    return baked(code, rewritten.expressions)
+
+
+def rewritten_for(
+    watch: Watch, tree: ast.Module, source: Source, namespace: Mapping[str, Any]
+) -> Rewritten:
+    """Return ``tree`` rewritten by what the probes of ``watch`` know. It is changed.
+
+    Functions of earlier texts are rewritten again too, but for those that this text has compiled.
+    """
+    compiled = handed_to_compilers(tree)
+    as_rewritten({name: namespace[name] for name in compiled if name in namespace})
+    rewritten = rewrite(tree, source, watch.rewrites, watch.explicit, namespace)
+    if rewritten.error is not None:
+        watch.recorder.fault("rewriting the source", rewritten.error)
+    return rewritten
+
+
+def _show_in_tracebacks(text: str, filename: str) -> None:
+    lines = text.splitlines(keepends=True)
+    linecache.cache[filename] = (len(text), None, lines, filename)
+
+
+def _from_text(traceback: TracebackType | None, filename: str) -> TracebackType | None:
+    """Return a traceback without the frames that stand above the text: ours."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename != filename:
+        traceback = traceback.tb_next
+    return traceback

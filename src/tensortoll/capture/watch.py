@@ -1,0 +1,221 @@
+"""The one watch of the process: what is installed, for how long, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from importlib import metadata
+from typing import Any
+
+from tensortoll.capture import probes
+from tensortoll.capture.arrival import Arrivals
+from tensortoll.capture.patching import Patches
+from tensortoll.capture.expressions import RUNNING, Seen
+from tensortoll.capture.functions import Texts
+from tensortoll.capture.places import Places
+from tensortoll.capture.recorder import Recorder
+from tensortoll.capture.rewriting import Rewrites
+from tensortoll.capture.sources import Sources
+from tensortoll.capture.workers import Workers
+from tensortoll.errors import AlreadyWatchingError
+from tensortoll.model import Environment, Recording, Source, fault_text, merged
+
+_current: Watch | None = None
+_starting = threading.Lock()
+
+
+def current() -> Watch | None:
+    """Return the watch that is on, or None."""
+    return _current
+
+
+class Watch:
+    """Everything that is in place while code is watched. Start it once, stop it once."""
+
+    def __init__(self, sources: Sources, *, max_groups: int = 50_000) -> None:
+        """Prepare; nothing is changed before `start`.
+
+        Args:
+            sources: What counts as the user's code.
+            max_groups: See `Recorder`.
+        """
+        self.sources = sources
+        self.recorder = Recorder(max_groups=max_groups)
+        self.patches = Patches()
+        self.libraries: list[str] = []
+        self._probes = probes.load_probes(self.recorder.fault)
+        self.explicit: frozenset[str] = frozenset().union(
+            *(probe.explicit for probe in self._probes.values())
+        )
+        """Names of calls that ask for a conversion."""
+        self.rewrites = reduce(Rewrites.joined, (one.rewrites for one in self._probes.values()))
+        """Expressions that can convert."""
+        self.texts = Texts()
+        """What was rewritten for this watch."""
+        self._workers = Workers(self.recorder)
+        self._from_workers: list[Recording] = []
+        self._context = probes.Context(self.recorder, Places(sources, self.explicit), self.patches)
+        self._arrivals = Arrivals((), lambda _: None)
+        self._started_ns = self._elapsed_ns = self._own_ns = 0
+
+    def start(self) -> None:
+        """Install everything.
+
+        Raises:
+            AlreadyWatchingError: If a watch is on in this process.
+        """
+        global _current  # noqa: PLW0603 - there is one watch per process by design
+        began = time.perf_counter_ns()
+        with _starting:
+            if _current is not None:
+                msg = (
+                    "tensortoll is watching already. A process has one watch at a time: "
+                    "end the first one, or leave the inner one out."
+                )
+                raise AlreadyWatchingError(msg)
+            _current = self
+        try:
+            self._install()
+        except BaseException:
+            self._uninstall()
+            raise
+        self._started_ns = time.perf_counter_ns()
+        self._own_ns += self._started_ns - began
+
+    def stop(self) -> None:
+        """Put everything back as it was; does nothing the second time."""
+        ended = time.perf_counter_ns()
+        if _current is not self:
+            return
+        self._elapsed_ns = ended - self._started_ns
+        self._uninstall()
+        self._own_ns += time.perf_counter_ns() - ended
+
+    def __enter__(self) -> Watch:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop; an error goes on its way."""
+        self.stop()
+
+    def _install(self) -> None:
+        RUNNING.exports = self._context.exports
+        self.patches.at_end(RUNNING.clear)
+        later = [library for library in self._probes if not probes.is_loaded(library)]
+        self._arrivals = Arrivals((*later, "multiprocessing"), self._add)
+        self._arrivals.start()
+        if probes.is_loaded("multiprocessing"):
+            self._workers.install()
+        for library in self._probes:
+            if probes.is_loaded(library):
+                self._add(library)
+        RUNNING.recorder = self.recorder
+
+    def _add(self, library: str) -> None:
+        """Hook a library. A probe that can't must not keep the user's code from running."""
+        began = time.perf_counter_ns()
+        try:
+            if library == "multiprocessing":
+                self._workers.install()
+                return
+            self._probes[library].install(self._context)
+            self.libraries.append(library)
+        except Exception as error:  # noqa: BLE001 - counted and shown as a fault
+            self.recorder.fault(f"could not watch {library}", error)
+        if self._started_ns:
+            self._own_ns += time.perf_counter_ns() - began
+
+    def _uninstall(self) -> None:
+        global _current  # noqa: PLW0603 - there is one watch per process by design
+        self._arrivals.stop()
+        RUNNING.recorder = None
+        try:
+            self.patches.undo()
+        finally:
+            self.texts.as_written()
+            self._from_workers = self._workers.collect()
+            _current = None
+
+    def describe(self, value: object) -> Seen | None:
+        """Return an array of any library that was watched in numbers; None for what is none."""
+        for base in type(value).__mro__:
+            probe = self._probes.get(base.__module__.partition(".")[0])
+            if probe is not None:
+                return probe.describe(value)
+        return None
+
+    def restore_names(self, namespace: dict[str, Any]) -> None:
+        """Give back the originals of replaced functions that code imported by name meanwhile."""
+        for name, value in tuple(namespace.items()):
+            original = self.patches.original(value)
+            if original is not value:
+                namespace[name] = original
+
+    def recording(self, sources: tuple[Source, ...] = ()) -> Recording:
+        """Return what was seen so far.
+
+        Args:
+            sources: Texts that the recording holds whether or not anything happened there.
+        """
+        elapsed = self._elapsed_ns or time.perf_counter_ns() - self._started_ns
+        conversions = tuple(self.recorder.conversions())
+        used = {one.route.place.source for one in conversions} | set(sources)
+        faults = self.recorder.faults
+        return merged(
+            (
+                Recording(
+                    conversions=conversions,
+                    sources=tuple(used),
+                    elapsed_ns=elapsed,
+                    overhead_ns=self._own_ns + self._hooks_ns(),
+                    blind_spots=self.recorder.blind_spots,
+                    faults=tuple(fault_text(why, times) for why, times in faults.items()),
+                    environment=environment(self.libraries),
+                ),
+                # Rows of the same route from several threads and processes become one.
+                *self._from_workers,
+            )
+        )
+
+    def _hooks_ns(self) -> int:
+        return 0
+
+
+@contextmanager
+def watching(sources: Sources, **limits: int) -> Iterator[Watch]:
+    """Watch the block."""
+    with Watch(sources, **limits) as watch:
+        yield watch
+
+
+def environment(libraries: list[str]) -> Environment:
+    """Return what this process runs with."""
+    rank = os.environ.get("RANK", "")
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        libraries=dict(_versions(libraries)),
+        pid=os.getpid(),
+        rank=int(rank) if rank.isdecimal() else None,
+        host=socket.gethostname(),
+    )
+
+
+def _versions(libraries: list[str]) -> Iterator[tuple[str, str]]:
+    for library in libraries:
+        version = getattr(sys.modules.get(library), "__version__", None)
+        if not isinstance(version, str):
+            try:
+                version = metadata.version(library)
+            except metadata.PackageNotFoundError:
+                continue
+        yield library, version

@@ -1,0 +1,91 @@
+"""`tensortoll run`: a script or a notebook, watched."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from tensortoll import store
+from tensortoll.capture.scripts import run_script
+from tensortoll.errors import TensortollError
+from tensortoll.model import Recording
+from tensortoll.report import build_all
+from tensortoll.report.renderers import html, terminal
+
+
+class RunCommand:
+    """Run a script or a notebook, and report what its tensor conversions cost.
+
+    The script runs as `python SCRIPT.py ARGS...` would run it: its output, arguments, errors
+    and exit status are its own. The report goes to standard error when it has ended. Each cell
+    of a notebook is run in a real kernel and gets a report of its own, on standard output.
+
+    examples:
+      tensortoll run train.py --epochs 3
+      tensortoll run --json costs.json --quiet train.py
+      tensortoll run --html costs.html analysis.ipynb
+    """
+
+    name = "run"
+
+    def prepare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's options."""
+        parser.add_argument("--json", type=Path, metavar="F", help="write the recording there")
+        parser.add_argument(
+            "--html", type=Path, metavar="F", help="write the report there as a page"
+        )
+        parser.add_argument("--quiet", action="store_true", help="print no report")
+        parser.add_argument(
+            "--no-memory", action="store_true", help="do not watch allocations (memray)"
+        )
+        parser.add_argument("--no-time", action="store_true", help="do not time each line")
+        parser.add_argument("target", type=Path, metavar="SCRIPT.py|NOTEBOOK.ipynb")
+        parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run the target, then report."""
+        target: Path = options.target
+        if not target.is_file():
+            msg = f"there is no file {str(target)!r} to run. Name a script or a notebook."
+            raise TensortollError(msg)
+        if target.suffix == ".ipynb":
+            return self._notebook(target, options)
+        outcome = run_script(target, options.arguments)
+        self._write(outcome.recording, options)
+        if not options.quiet:
+            _print(outcome.recording, sys.stderr)
+        return outcome.end()
+
+    def _notebook(self, path: Path, options: argparse.Namespace) -> int:
+        from tensortoll.notebook import run_notebook
+
+        def show(recording: Recording) -> None:
+            if not options.quiet:
+                _print(recording, sys.stdout)
+
+        ran = run_notebook(path, show)
+        self._write(ran.recording, options)
+        if ran.error is not None:
+            print(ran.error, file=sys.stderr)
+        return ran.status
+
+    @staticmethod
+    def _write(recording: Recording, options: argparse.Namespace) -> None:
+        if options.json:
+            store.save(recording, options.json)
+        if options.html:
+            options.html.write_text(html.page(build_all(recording)), encoding="utf-8")
+
+
+def _print(recording: Recording, stream: TextIO) -> None:
+    for report in build_all(recording):
+        print(terminal.render(report, color=uses_color(stream)), file=stream)
+        print(file=stream, flush=True)
+
+
+def uses_color(stream: TextIO) -> bool:
+    """Say whether a stream is a terminal whose user wants colours."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

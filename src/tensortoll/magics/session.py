@@ -1,0 +1,271 @@
+"""Runs a `%%tensorcost` cell the way IPython runs any other.
+
+The magic's line is taken away before the cell is parsed, and the watch goes on and off with
+IPython's own events. So `Out[n]`, a trailing `;`, top-level `await`, `%magics`, `!shell`,
+tracebacks and failing cells are IPython's business, as ever, and a line's number is that of the
+notebook's gutter. The magic itself (`tensorcost.py`) is left for what can't be run so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import linecache
+import textwrap
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, Final
+
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+from IPython.display import display
+
+from tensortoll import store
+from tensortoll.capture.functions import Originals, adopt, functions_in
+from tensortoll.capture.rewriting import Rewritten, baked
+from tensortoll.capture.rewriting import rewrite as rewrite_tree
+from tensortoll.capture.running import rewritten_for
+from tensortoll.capture.sources import Sources
+from tensortoll.capture.watch import Watch
+from tensortoll.errors import AlreadyWatchingError
+from tensortoll.magics.options import MAGIC, is_runnable, parsed
+from tensortoll.model import Recording, Source
+from tensortoll.report import build_all
+from tensortoll.report.renderers import html
+from tensortoll.report.shown import Shown
+
+KEPT: Final = 50
+"""Recordings kept to tell how arrays came to share memory. They hold numbers and strings only."""
+
+Sink = Callable[[Recording], None]
+"""Takes the recording of a cell."""
+
+
+@dataclass
+class Cell:
+    """A cell that is being run."""
+
+    info: ExecutionInfo | None
+    source: Source
+    watch: Watch | None = None
+    options: argparse.Namespace | None = None
+    rewritten: Rewritten | None = None
+    awaits_tree: bool = True
+    """Whether the cell's own tree has yet to come by; later ones are those of nested magics."""
+    ran: bool = False
+
+
+class Session:
+    """One shell's cells, as far as they are watched."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        """Belong to ``shell``; nothing is changed before `install`."""
+        self.shell = shell
+        self.recordings: deque[Recording] = deque(maxlen=KEPT)
+        """Of the last cells that were watched, the newest last."""
+        self.sink: Sink | None = None
+        """Where the recording of every cell goes, `%%tensorcost` or not; None for none."""
+        self._cells: list[Cell] = []
+        self._in_code = 0
+
+    # -------------------------------------------------------------- in and out of IPython
+
+    def install(self) -> None:
+        """Hook into the shell."""
+        self.shell.input_transformers_cleanup.append(self.without_magic)
+        self.shell.events.register("pre_run_cell", self._before)
+        self.shell.events.register("post_run_cell", self._after)
+
+    def uninstall(self) -> None:
+        """Leave the shell as it was found."""
+        while self._cells:
+            self._end(self._cells.pop())
+        for hooks in (self.shell.input_transformers_cleanup, self.shell.ast_transformers):
+            hooks[:] = [one for one in hooks if one not in (self, self.without_magic)]
+        self.shell.events.unregister("pre_run_cell", self._before)
+        self.shell.events.unregister("post_run_cell", self._after)
+
+    def without_magic(self, lines: list[str]) -> list[str]:
+        """Take the magic's line away, if the cell can be run natively; see the module.
+
+        Called for every cell and at any time, so it changes nothing else.
+        """
+        if not lines or not _is_native("".join(lines)):
+            return lines
+        if self._cells and not _is_native(self._cells[-1].source.text or ""):
+            # Another magic's body, in mid-run (`%%time` above us): IPython will call the magic.
+            return lines
+        return ["\n", *lines[1:]]
+
+    def _before(self, info: ExecutionInfo) -> None:
+        if self._cells and not self._in_code:
+            # The last cell was torn away without its end: an interrupt inside of IPython.
+            self._end(self._cells.pop())
+        source = Source(self.name(), _as_run(info.raw_cell))
+        cell = Cell(info, source)
+        self._cells.append(cell)
+        if len(self._cells) > 1:
+            return
+        if _is_native(info.raw_cell):
+            cell.options = parsed(_magic_line(info.raw_cell))
+            self.begin(cell)
+        elif self.sink is not None:
+            self.begin(cell)
+
+    def _after(self, result: ExecutionResult) -> None:
+        if not self._cells or self._cells[-1].info is not result.info:
+            return  # the cell that loaded us
+        cell = self._cells.pop()
+        watched = cell.watch
+        self._end(cell)
+        if watched is not None and cell.ran:
+            self.hand_over(cell, watched)
+
+    # ------------------------------------------------------------------------- watching
+
+    def name(self) -> str:
+        """Return how a reader knows the cell that is run now."""
+        return f"cell [{self.shell.displayhook.prompt_count}]"
+
+    def begin(self, cell: Cell) -> None:
+        """Start to watch a cell."""
+        watch = Watch(Sources(self.earlier_cell))
+        try:
+            watch.start()
+        except AlreadyWatchingError as error:
+            print(f"{MAGIC}: {error} The cell runs without a report.")
+            return
+        cell.watch = watch
+        self._adopt(watch)
+        self.shell.ast_transformers.append(self)
+        self._wrap_run_code()
+
+    def _adopt(self, watch: Watch) -> None:
+        """Let functions that earlier cells defined without a watch be seen into."""
+
+        def rewrite(filename: str) -> CodeType | None:
+            source = self.earlier_cell(filename)
+            if source is None:
+                return None
+            tree = ast.parse("".join(linecache.getlines(filename)))
+            rewritten = rewrite_tree(
+                tree, source, watch.rewrites, watch.explicit, self.shell.user_ns
+            )
+            flags = self.shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            code = compile(rewritten.tree, filename, "exec", flags=flags, dont_inherit=True)
+            return baked(code, rewritten.expressions)
+
+        try:
+            adopt(functions_in(self.shell.user_ns), rewrite)
+        except Exception as error:  # noqa: BLE001 - counted and shown as a fault
+            watch.recorder.fault("rewriting functions of earlier cells", error)
+
+    def _end(self, cell: Cell) -> None:
+        """Stop watching a cell, if it is."""
+        if cell.watch is None:
+            return
+        try:
+            cell.watch.stop()
+        finally:
+            if self in self.shell.ast_transformers:
+                self.shell.ast_transformers.remove(self)
+            vars(self.shell).pop("run_code", None)
+            self._in_code = 0
+            cell.watch.restore_names(self.shell.user_ns)
+            cell.watch = None
+
+    def _wrap_run_code(self) -> None:
+        run_code = self.shell.run_code
+
+        async def watched(code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
+            cell = self._cells[-1] if self._cells else None
+            if cell is not None:
+                code_obj = self.taken(cell, code_obj)
+            self._in_code += 1
+            try:
+                failed: bool = await run_code(code_obj, result, async_=async_)
+            finally:
+                self._in_code = max(self._in_code - 1, 0)
+            return failed
+
+        self.shell.run_code = watched
+
+    def taken(self, cell: Cell, code: CodeType) -> CodeType:
+        """Return a statement's code with our expressions in it, and know it as the cell's."""
+        watch = self._cells[0].watch if self._cells else cell.watch
+        if watch is not None:
+            watch.sources.add(code.co_filename, cell.source)
+            if cell.rewritten is not None and not cell.ran:
+                flags = self.shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+                originals = Originals(cell.rewritten.original, code.co_filename, flags)
+                watch.texts.add(code.co_filename, originals)
+        cell.ran = True
+        return baked(code, cell.rewritten.expressions if cell.rewritten else {})
+
+    def visit(self, tree: ast.Module) -> ast.Module:
+        """Rewrite the tree of the cell that is about to run; IPython calls this."""
+        cell = self._cells[-1] if self._cells else None
+        watch = self._cells[0].watch if self._cells else None
+        if cell is None or watch is None or not cell.awaits_tree:
+            return tree
+        cell.awaits_tree = False
+        cell.rewritten = rewritten_for(watch, tree, cell.source, self.shell.user_ns)
+        return cell.rewritten.tree
+
+    def earlier_cell(self, filename: str) -> Source | None:
+        """Return the cell that a code object of an earlier one belongs to."""
+        numbers: dict[str, int] = getattr(self.shell.compile, "_filename_map", {})
+        number = numbers.get(filename)
+        if number is None:
+            return None
+        text = "".join(linecache.getlines(filename))
+        history = getattr(self.shell.history_manager, "input_hist_raw", [])
+        if number < len(history) and len(history[number].splitlines()) == len(text.splitlines()):
+            text = history[number]
+        return Source(f"cell [{number}]", text)
+
+    # ------------------------------------------------------------------------ reporting
+
+    def hand_over(self, cell: Cell, watch: Watch) -> None:
+        """Show and keep what was seen of a cell."""
+        recording = watch.recording((cell.source,))
+        self.recordings.append(recording)
+        options = cell.options
+        if self.sink is not None:
+            self.sink(recording)
+        if options is None:
+            return
+        reports = build_all(recording)
+        if options.output:
+            self.shell.user_ns[options.output] = recording
+        if options.json:
+            store.save(recording, options.json)
+        if options.html:
+            Path(options.html).write_text(html.page(reports), encoding="utf-8")
+        if not options.quiet:
+            display(Shown(*reports))
+
+
+def _magic_line(raw: str) -> str:
+    """Return what stands behind the magic's name on the first line."""
+    return raw.lstrip().split("\n", 1)[0].removeprefix(MAGIC)
+
+
+def _is_native(raw: str) -> bool:
+    """Say whether a cell can be run by IPython itself, without the magic's line."""
+    first, _, body = raw.lstrip().partition("\n")
+    word, _, line = first.partition(" ")
+    return word.strip() == MAGIC and is_runnable(line) and not body.lstrip().startswith("%%")
+
+
+def _as_run(raw: str) -> str:
+    """Return a cell with the lines and columns that IPython will give to its code.
+
+    IPython drops empty lines at the top, and the indentation of a cell that is indented.
+    """
+    lines = raw.splitlines(keepends=True)
+    while lines and not lines[0].strip():
+        del lines[0]
+    return textwrap.dedent("".join(lines))

@@ -1,0 +1,132 @@
+"""The magics themselves."""
+
+from __future__ import annotations
+
+import ast
+from types import CodeType
+from typing import Any, ClassVar, Literal
+
+from IPython.core.displayhook import DisplayHook
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from tensortoll.capture.checking import check_source
+from tensortoll.errors import AlreadyWatchingError
+from tensortoll.magics.options import MAGIC, parsed, parser
+from tensortoll.magics.session import Cell, Session
+from tensortoll.model import Source
+from tensortoll.report import build_all
+from tensortoll.report.shown import Shown
+from tensortoll.report.verdict_card import card_of
+
+_COROUTINE = 0x80
+
+
+@magics_class
+class TensorcostMagics(Magics):
+    """`%%tensorcost`, `%tensorcost` and `%convcheck`."""
+
+    registered: ClassVar[dict[Literal["line", "cell"], tuple[str, ...]]] = {
+        "cell": ("tensorcost",),
+        "line": ("tensorcost", "convcheck"),
+    }
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        """Belong to a shell and its session."""
+        super().__init__(shell)
+        self._session = session
+
+    @no_var_expand
+    @cell_magic("tensorcost")
+    def tensorcost_cell(self, line: str, cell: str) -> None:
+        """Run the cell, and show what its tensor conversions cost.
+
+        Cells that begin with the magic are run by IPython itself and never come here: this is for
+        the others, with a second cell magic below it or called by its name.
+        """
+        __tracebackhide__ = "__ipython_bottom__"
+        options = parsed(line)
+        if options.help:
+            print(parser().format_help())
+            return
+        session = self._session
+        raw = f"{MAGIC} {line}".rstrip() + "\n" + cell
+        watched = Cell(None, Source(session.name(), raw), options=options)
+        outer, session._cells = session._cells, [watched]
+        session.begin(watched)
+        watch = watched.watch
+        try:
+            for code in self._codes(watched, cell):
+                exec(code, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S102 - the user's cell
+        finally:
+            session._end(watched)
+            session._cells = outer
+            if watch is not None and watched.ran:
+                session.hand_over(watched, watch)
+
+    def _codes(self, cell: Cell, body: str) -> list[CodeType]:
+        """Return the code of each statement, the last one displaying its value."""
+        shell, session = self.shell, self._session
+        transformed = "\n" + shell.transform_cell(body)
+        name = shell.compile.cache(
+            transformed, shell.displayhook.prompt_count, raw_code=cell.source.text
+        )
+        with shell.display_trap:
+            tree = shell.transform_ast(shell.compile.ast_parse(transformed, filename=name))
+        cell.awaits_tree = False
+        quiet = DisplayHook.semicolon_at_end_of_expression(body)
+        codes: list[CodeType] = []
+        for number, node in enumerate(tree.body):
+            single = number == len(tree.body) - 1 and isinstance(node, ast.Expr) and not quiet
+            one: Any = ast.Interactive([node]) if single else ast.Module([node], [])
+            with shell.compile.extra_flags(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
+                code = shell.compile(one, name, "single" if single else "exec")
+            if code.co_flags & _COROUTINE:
+                msg = f"{MAGIC} with another magic around it can't await at the top level."
+                raise UsageError(msg)
+            codes.append(session.taken(cell, code))
+        return codes
+
+    @line_magic("tensorcost")
+    def tensorcost_line(self, line: str) -> None:
+        """`%tensorcost last` shows the last report again."""
+        if line.strip() != "last":
+            msg = "%tensorcost wants the word `last`; to watch a cell, begin it with %%tensorcost."
+            raise UsageError(msg)
+        if not self._session.recordings:
+            print("No cell was watched yet: begin one with %%tensorcost.")
+            return
+        display(Shown(*build_all(self._session.recordings[-1])))
+
+    @no_var_expand
+    @line_magic
+    def convcheck(self, line: str) -> Any:
+        """Evaluate an expression, and say what it converts: `%convcheck torch.tensor(x)`.
+
+        View or copy, and the addresses that prove it; bytes read and written, casts, time beside
+        what this machine can do, and whether a write to one side shows in the other. The value is
+        returned. `%convcheck a, t` says whether arrays that stand already share memory.
+        """
+        __tracebackhide__ = True
+        text = line.strip()
+        if not text:
+            msg = "%convcheck wants an expression: %convcheck torch.tensor(x)"
+            raise UsageError(msg)
+        session = self._session
+        try:
+            checked = check_source(
+                text,
+                self.shell.user_ns,
+                resolve=session.earlier_cell,
+                history=tuple(session.recordings),
+            )
+        except SyntaxError as error:
+            msg = f"%convcheck wants one Python expression, and {text!r} is none: {error.msg}"
+            raise UsageError(msg) from None
+        except AlreadyWatchingError as error:
+            msg = f"%convcheck: {error}"
+            raise UsageError(msg) from None
+        display(Shown(card_of(checked.verdict)))
+        return checked.value

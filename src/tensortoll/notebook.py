@@ -1,0 +1,122 @@
+"""Run a notebook in a real kernel, every cell watched: `tensortoll run NOTEBOOK.ipynb`."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll import store
+from tensortoll.errors import MissingLibraryError, NotebookError
+from tensortoll.model import Recording, merged
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
+
+FAILED_STATUS: Final = 1
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookRun:
+    """What came of running a notebook."""
+
+    recording: Recording
+    """Of all cells that were run."""
+    error: str | None
+    """The traceback of the cell that failed, if one did; the cells after it were not run."""
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 where every cell ran."""
+        return 0 if self.error is None else FAILED_STATUS
+
+
+def run_notebook(path: Path, on_cell: Callable[[Recording], None] = lambda _: None) -> NotebookRun:
+    """Run the code cells of the notebook at ``path``, one after the other.
+
+    The notebook itself is not changed. The kernel starts in the notebook's folder.
+
+    Args:
+        path: An `.ipynb` file.
+        on_cell: Told what was seen of each cell, as soon as it has ended.
+
+    Raises:
+        MissingLibraryError: If nbclient, nbformat or ipykernel is not installed.
+        NotebookError: If the file is no notebook, or asks for a kernel that does not exist.
+    """
+    nbclient, notebook = _read(path)
+    recordings: list[Recording] = []
+    error = None
+    with tempfile.TemporaryDirectory(prefix="tensortoll-") as folder:
+        client = nbclient.NotebookClient(
+            notebook, timeout=None, resources={"metadata": {"path": str(path.resolve().parent)}}
+        )
+        try:
+            with client.setup_kernel():
+                _prepare(client, folder)
+                for number, cell in enumerate(notebook.cells):
+                    if cell.cell_type != "code":
+                        continue
+                    try:
+                        client.execute_cell(cell, number)
+                    finally:
+                        for recording in _taken(Path(folder)):
+                            recordings.append(recording)
+                            on_cell(recording)
+        except nbclient.exceptions.CellExecutionError as failure:
+            error = _ESCAPES.sub("", str(failure))
+        except nbclient.exceptions.DeadKernelError as failure:
+            error = f"the kernel died: {failure}"
+        except _no_such_kernel() as failure:
+            msg = f"{path} asks for a kernel that is not installed: {failure}"
+            raise NotebookError(msg) from failure
+    return NotebookRun(merged(recordings), error)
+
+
+def _read(path: Path) -> tuple[Any, Any]:
+    """Return the module that runs notebooks, and the notebook."""
+    try:
+        import ipykernel  # noqa: F401 - only to know whether it is there
+        import nbclient
+        import nbformat
+    except ImportError as error:
+        msg = (
+            f"running a notebook needs {error.name}, which is not installed. "
+            'Install it with: pip install "tensortoll[notebook]"'
+        )
+        raise MissingLibraryError(msg) from error
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        msg = f"{path} is no notebook that can be run: {reason}"
+        raise NotebookError(msg) from error
+    return nbclient, notebook
+
+
+def _no_such_kernel() -> type[Exception]:
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    return NoSuchKernel
+
+
+def _prepare(client: NotebookClient, folder: str) -> None:
+    """Have the kernel record every cell from now on, without using up a cell's number."""
+    import nbformat
+
+    text = f"from tensortoll.magics.kernel import record_into as _t; _t({folder!r}); del _t"
+    cell = nbformat.v4.new_code_cell(text)
+    client.execute_cell(cell, 0, store_history=False)
+
+
+def _taken(folder: Path) -> Iterator[Recording]:
+    """Yield the recordings that the kernel has written, in order, and remove them."""
+    for path in sorted(folder.glob("*.json")):
+        yield store.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        path.unlink()

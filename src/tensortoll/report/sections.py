@@ -1,0 +1,126 @@
+"""What stands below the source: findings, failures, hazards, and what was not seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tensortoll.model import TRANSFERS, Failure, Finding, Hazard, Recording
+from tensortoll.report.printable import printable
+from tensortoll.report.values import Entry, Section, Tone
+from tensortoll.report.verdict import Evidence, counted
+from tensortoll.sizes import format_bytes, format_share, format_time
+
+ENTRIES: Final = 20
+"""So many entries of a section are shown."""
+SENTENCES: Final = 20
+"""So many blind spots, and so many faults, are shown."""
+_REPEATED: Final = re.compile(r".* \(x([0-9]{1,18})\)", re.DOTALL)
+
+
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """Return the sections that have an entry, the most pressing first."""
+    found = (
+        _section("Failed", "broken", map(_failure, sorted(evidence.failures, key=_line))),
+        _section("Shared memory was written", "broken", map(_hazard, evidence.hazards)),
+        _section("Findings", "warm", map(_finding, sorted(evidence.findings, key=_saving))),
+    )
+    return tuple(one for one in found if one.entries)
+
+
+def footer(recording: Recording) -> tuple[str, ...]:
+    """Return what a reader should know of how the numbers came about."""
+    lines = trouble(recording) or ["Not seen: nothing suspected."]
+    if recording.overhead_ns:
+        share = format_share(recording.overhead_ns, recording.elapsed_ns)
+        of_all = f" ({share} of the time)" if share else ""
+        lines.append(f"Watching cost about {format_time(recording.overhead_ns)}{of_all}.")
+    if any(one.totals.elapsed_ns for one in recording.conversions):
+        lines.append(_about_times(recording))
+    return tuple(lines)
+
+
+def trouble(recording: Recording) -> list[str]:
+    """Return what was not seen, and where looking failed."""
+    lines = [f"Not seen: {one}" for one in _first(recording.blind_spots)]
+    if recording.faults:
+        times = counted(sum(map(_times, recording.faults)), "time")
+        lines.append(f"tensortoll failed to look {times}: {'; '.join(_first(recording.faults))}")
+    return lines
+
+
+def _about_times(recording: Recording) -> str:
+    observed = any(one.elapsed_ns for one in recording.lines)
+    whose = "the whole line's" if observed else "those of the conversions alone"
+    text = f"Times are {whose}, measured once: take them as approximations."
+    if any(TRANSFERS.intersection(one.route.effects) for one in recording.conversions):
+        text += " A transfer's time is that of the call, which may return before the data is there."
+    return text
+
+
+def _times(fault: str) -> int:
+    found = _REPEATED.fullmatch(fault)
+    return int(found[1]) if found else 1
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    shown = [printable(text) for text in texts[:SENTENCES]]
+    if len(texts) > len(shown):
+        shown.append(f"and {len(texts) - len(shown):,} more")
+    return shown
+
+
+def _section(title: str, tone: Tone, entries: Iterable[Entry]) -> Section:
+    known = list(entries)
+    more = f"and {len(known) - ENTRIES:,} more" if len(known) > ENTRIES else ""
+    return Section(title, tone, tuple(known[:ENTRIES]), more)
+
+
+def _line(failure: Failure) -> int:
+    return failure.line
+
+
+def _saving(finding: Finding) -> tuple[int, int, int, str]:
+    return -finding.saved_bytes, -finding.saved_ns, finding.line, finding.rule
+
+
+def _failure(failure: Failure) -> Entry:
+    parts = (printable(failure.explanation), printable(failure.remedy))
+    return Entry(
+        failure.line,
+        printable(failure.error),
+        printable(failure.expression, 200),
+        tuple(part for part in parts if part),
+    )
+
+
+def _hazard(hazard: Hazard) -> Entry:
+    names = f"{hazard.written} is written, {hazard.aliased} shares its memory"
+    detail = printable(hazard.detail)
+    parts = (f"shared since line {hazard.alias_line}", detail)
+    return Entry(hazard.write_line, printable(names), "", tuple(part for part in parts if part))
+
+
+def _finding(finding: Finding) -> Entry:
+    parts = [
+        *_saved(finding),
+        "tried out" if finding.verified else "not tried out",
+        *map(printable, finding.caveats),
+    ]
+    title = f"{printable(finding.rule)}  {printable(finding.title)}"
+    code = printable(finding.suggestion, 200)
+    return Entry(finding.line, title, code, tuple(part for part in parts if part))
+
+
+def _saved(finding: Finding) -> list[str]:
+    gains: list[str] = []
+    losses: list[str] = []
+    for difference, amount in (
+        (finding.saved_bytes, format_bytes(abs(finding.saved_bytes))),
+        (finding.saved_ns, format_time(abs(finding.saved_ns))),
+    ):
+        if difference:
+            (gains if difference > 0 else losses).append(amount)
+    told = [f"saves {', '.join(gains)}"] if gains else []
+    return [*told, f"costs {', '.join(losses)} more"] if losses else told
