@@ -45,7 +45,7 @@ for epoch in range(4):
 )
 
 
-def conversion(  # noqa: PLR0913
+def conversion(
     source,
     line,
     expression,

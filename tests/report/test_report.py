@@ -94,9 +94,7 @@ def test_verdict_on_one_line_names_the_cast():
     one = row(source, 2, 8_000, effects=("cast",), target=Kind("torch", "float32"))
     report = build(Recording((one,), (source,)), title="t")
 
-    assert (
-        "8.00 kB was copied by 1 conversion on line 2 (float64 → float32)." == report.verdict
-    )
+    assert "8.00 kB was copied by 1 conversion on line 2 (float64 → float32)." == report.verdict
 
 
 def test_verdict_promises_only_what_was_tried_out(samples):
@@ -204,7 +202,7 @@ def test_note_says_what_happened(samples):
         "0x7f…010\N{EN DASH}410 │ 0x7f…040\N{EN DASH}a40",
     ) == copy.parts
     (loop,) = messages_of(report, 6)
-    assert "implicit copy ×64" == loop.head
+    assert "implicit copy \N{MULTIPLICATION SIGN}64" == loop.head
     assert "2 copies each" in loop.parts
     assert "via layers/layer.py:272" in loop.parts
     (view,) = messages_of(report, 5)
@@ -445,3 +443,24 @@ def test_huge_recording_has_a_report_of_bounded_size(samples):
 
     assert len(html.render(report)) < 1_000_000
     assert len(terminal.render(report, width=100, color=False)) < 500_000
+
+
+def test_lines_are_counted_as_python_counts_them():
+    """
+    A form feed or an exotic line separator in a source does not move the lines below it.
+    """
+    source = Source("s", 'a = "\u2028"\n\x0cb = 1\r\nc = f(x)\n')
+    report = build(Recording((row(source, 3, 9_999),), (source,)), title="t")
+
+    assert ["c = f(x)"] == [one.text for one in report.lines if one.number == 3]
+    assert 3 == len(report.lines)
+
+
+def test_joined_emoji_stay_readable():
+    """
+    What joins emoji is left out, as its width differs between terminals; the emoji remain.
+    """
+    source = Source("s", "f(x)  # 👩\u200d💻\ufe0f")
+    report = build(Recording((row(source, 1, 9_999),), (source,)), title="t")
+
+    assert "f(x)  # 👩💻" == line_of(report, 1).text

@@ -13,13 +13,14 @@ returns, so a result that lies in the same memory was made while they were alive
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
-from tensortoll.capture.addresses import overlap, read_bytes
+from tensortoll.capture.addresses import overlap, reach, read_bytes
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.recorder import Located, Recorder, Site, Sums, Table
 from tensortoll.model import Effect, Kind, Outcome, Proof, Span
@@ -193,8 +194,13 @@ class Expression:
         """Take note of the array that is stored into; return it."""
         entry = self._pending(sys._getframe(1))
         if entry is not None:
-            with contextlib.suppress(TypeError):  # a list or a dictionary: no array either
-                entry.append(weakref.ref(value))
+            try:
+                seen = RUNNING.describe(value)
+            except Exception as error:
+                self._fault(error)
+            else:
+                if seen is not None and seen.span is not None and seen.kind.library == "numpy":
+                    entry.append(seen)
         return value
 
     def index(self, value: Any) -> Any:
@@ -219,11 +225,9 @@ class Expression:
             table = recorder.local.table
             table.pending.pop((id(sys._getframe(1)), self.number), None)
             if len(entry) == _COMPLETE and not table.quiet:
-                (seen, *_), given_ns, array, index = entry
+                (seen, *_), given_ns, base, index = entry
                 elapsed = time.perf_counter_ns() - given_ns
-                array = array()
-                if array is not None:
-                    _judge_store(self._site(table), seen, array, index, elapsed, self.rule)
+                _judge_store(self._site(table), seen, base, index, elapsed, self.rule)
         except Exception as error:
             recorder.fault("store", error)
 
@@ -233,6 +237,12 @@ class Expression:
             return None
         pending = recorder.local.table.pending
         return pending.get((id(frame), self.number)) if pending else None
+
+    @staticmethod
+    def _fault(error: Exception) -> None:
+        recorder = RUNNING.recorder
+        if recorder is not None:
+            recorder.fault("expression", error)
 
     def _site(self, table: Table) -> Site:
         site = table.expressions.get(self.number)
@@ -369,13 +379,10 @@ def _count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> Non
 
 
 def _judge_store(
-    site: Site, source: Seen, array: Any, index: Any, elapsed_ns: int, rule: str
+    site: Site, source: Seen, base: Seen, index: Any, elapsed_ns: int, rule: str
 ) -> None:
     """Add up `array[index] = source`."""
-    base = RUNNING.describe(array)
-    if base is None or base.span is None or base.kind.library != "numpy":
-        return
-    target = RUNNING.describe(array[index])
+    target = selected(base, index)
     if target is None or not target.shape:
         return
     if rule == "store result" and source.kind == target.kind:
@@ -384,17 +391,61 @@ def _judge_store(
 
 
 def is_basic(index: Any) -> bool:
-    """Say whether ``index`` selects a view: integers, slices, `...` and new axes."""
-    parts = index if isinstance(index, tuple) else (index,)
+    """Say whether ``index`` selects a view: integers, slices, `...` and new axes.
+
+    An object of the user's own that stands for an integer does not count: asking it runs code.
+    """
+    parts = index if type(index) is tuple else (index,)
     return all(
-        part is None or part is Ellipsis or isinstance(part, slice) or _is_integer(part)
-        for part in parts
+        part is None or part is Ellipsis or _is_integer(part) or _is_slice(part) for part in parts
     )
 
 
+def _is_slice(part: Any) -> bool:
+    ends = (part.start, part.stop, part.step) if type(part) is slice else (part,)
+    return type(part) is slice and all(end is None or _is_integer(end) for end in ends)
+
+
 def _is_integer(part: Any) -> bool:
-    return (
-        hasattr(part, "__index__") and not isinstance(part, bool) and not getattr(part, "ndim", 0)
+    kind = type(part)
+    return kind is int or (kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint")))
+
+
+def selected(array: Seen, index: Any) -> Seen | None:
+    """Return the view that a basic index selects, reckoned without the array itself.
+
+    Indexing the array would run the code of a subclass, and holding it until the store is made
+    would keep a later `resize` from working.
+    """
+    items = math.prod(array.shape)
+    if not items or not array.nbytes or array.span is None:
+        return None
+    size = array.nbytes // items
+    axes = list(zip(array.shape, array.strides, strict=True))
+    address = array.span.start - sum((n - 1) * step * size for n, step in axes if step < 0)
+    parts = list(index) if type(index) is tuple else [index]
+    free = len(axes) - sum(part is not None and part is not Ellipsis for part in parts)
+    where = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    parts[where : where + 1] = [slice(None)] * free
+    left: list[tuple[int, int]] = []
+    for part in parts:
+        if part is None:
+            left.append((1, 0))
+            continue
+        n, step = axes.pop(0)
+        if isinstance(part, slice):
+            chosen = range(*part.indices(n))
+            left.append((len(chosen), step * chosen.step))
+            address += chosen.start * step * size if chosen else 0
+        else:
+            address += range(n)[part] * step * size
+    shape, strides = tuple(n for n, _ in left), tuple(step for _, step in left)
+    return array._replace(
+        span=reach(address, shape, [step * size for step in strides], size),
+        nbytes=math.prod(shape) * size,
+        shape=shape,
+        strides=strides,
+        identity=0,
     )
 
 

@@ -7,6 +7,8 @@ expressions only while a watch is on.
 
 from __future__ import annotations
 
+import __future__
+
 import ast
 import sys
 import weakref
@@ -15,6 +17,7 @@ from types import CodeType, FunctionType
 from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.expressions import FUNCTIONS
+from tensortoll.capture.patching import silenced
 
 
 class Twins(NamedTuple):
@@ -46,15 +49,28 @@ class Originals:
     def of(self, rewritten: CodeType) -> CodeType | None:
         """Return the code of the same function as written."""
         if self._codes is None:
-            whole = compile(
-                self._tree, self._filename, "exec", flags=self._flags, dont_inherit=True
-            )
-            self._codes = {_standing(code): code for code in nested(whole)}
+            with silenced():  # the user was warned when the text itself was compiled
+                codes = tuple(by_statement(self._tree, self._filename, self._flags))
+            self._codes = {_standing(one): one for code in codes for one in nested(code)}
         found = self._codes.get(_standing(rewritten))
         # A closure's cells are looked up by position: they must be the same.
         if found is None or found.co_freevars != rewritten.co_freevars:
             return None
         return found
+
+
+
+def by_statement(tree: ast.Module, filename: str, flags: int = 0) -> Iterator[CodeType]:
+    """Compile each statement by itself, as IPython does.
+
+    So a text may hold what no module may: a `from __future__` further down.
+    """
+    for statement in tree.body:
+        alone = ast.Module([statement], [])
+        yield compile(alone, filename, "exec", flags=flags, dont_inherit=True)
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            for one in statement.names:
+                flags |= getattr(__future__, one.name).compiler_flag
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -107,8 +123,8 @@ class Texts:
         return None
 
 
-Rewrite = Callable[[str], "CodeType | None"]
-"""Returns the rewritten code of the text with this file name, or None where there is none."""
+Rewrite = Callable[[str], Iterable[CodeType]]
+"""Returns the rewritten code of the text with this file name, in any number of pieces."""
 
 
 def adopt(functions: Iterable[FunctionType], rewrite: Rewrite) -> None:
@@ -124,9 +140,10 @@ def adopt(functions: Iterable[FunctionType], rewrite: Rewrite) -> None:
         if function in _OF_FUNCTION:
             continue
         if code.co_filename not in codes:
-            whole = rewrite(code.co_filename)
-            found = () if whole is None else nested(whole)
-            codes[code.co_filename] = {_standing(one): one for one in found}
+            pieces = rewrite(code.co_filename)
+            codes[code.co_filename] = {
+                _standing(one): one for piece in pieces for one in nested(piece)
+            }
         twin = codes[code.co_filename].get(_standing(code))
         if twin is not None and twin.co_freevars == code.co_freevars:
             _OF_FUNCTION[function] = Twins(code, twin)
@@ -135,18 +152,24 @@ def adopt(functions: Iterable[FunctionType], rewrite: Rewrite) -> None:
 def functions_in(namespace: Mapping[str, Any]) -> Iterator[FunctionType]:
     """Yield the functions that a namespace names, and the methods of its own classes."""
     for value in tuple(namespace.values()):
-        if isinstance(value, FunctionType):
+        # Not `isinstance`, which asks the object for its `__class__`: a proxy would wake up.
+        if type(value) is FunctionType:
             yield value
-        elif isinstance(value, type) and value.__module__ == namespace.get("__name__"):
+        elif (
+            issubclass(type(value), type)
+            and vars(value).get("__module__") == namespace.get("__name__")
+        ):
             for member in tuple(vars(value).values()):
                 yield from _plain_functions(member)
 
 
 def _plain_functions(member: object) -> Iterator[FunctionType]:
-    parts = (member, getattr(member, "__func__", None))
-    if isinstance(member, property):
+    parts: tuple[object, ...] = (member,)
+    if type(member) in (staticmethod, classmethod):
+        parts = (member.__func__,)  # type: ignore[attr-defined]
+    elif type(member) is property:
         parts = (member.fget, member.fset)
-    yield from (part for part in parts if isinstance(part, FunctionType))
+    yield from (part for part in parts if type(part) is FunctionType)  # type: ignore[misc]
 
 
 def as_rewritten(kept: Mapping[str, Any]) -> None:

@@ -52,11 +52,12 @@ class Names:
 
     def _in_namespace(self, name: str) -> str | None:
         value = self._namespace.get(name)
-        if isinstance(value, ModuleType):
-            return value.__name__
-        if not isinstance(value, FunctionType | BuiltinFunctionType | type) and not _is_ufunc(
-            value
-        ):
+        # Not `isinstance`, which asks the object for its `__class__`: a proxy would wake up.
+        kind = type(value)
+        if issubclass(kind, ModuleType):
+            known = vars(value).get("__name__")
+            return known if isinstance(known, str) else None
+        if not issubclass(kind, FunctionType | BuiltinFunctionType | type) and not _is_ufunc(value):
             return None
         module, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
         if not isinstance(module, str) or not isinstance(own, str) or module == "builtins":

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Final
 
 _ABSENT: Final = object()
+_SILENT: Final = ("ignore", None, Warning, None, 0)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Show no warnings in this block, which is our own work and not the user's.
+
+    `warnings.catch_warnings` would make Python forget which warnings it has shown already, and
+    show them again.
+    """
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    filters.insert(0, _SILENT)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            filters.remove(_SILENT)
 
 
 class Patches:

@@ -144,6 +144,8 @@ class Table:
         """Holds the code objects whose addresses are keys, so that no other can take one."""
         self.codes_by_class: dict[int, int] = {}
         """What each of them counts as; see `places`."""
+        self.distances: dict[int, int] = {}
+        """How many frames lay between an instruction of a library's and the user's, last time."""
 
     def all_sites(self) -> Iterator[Site]:
         """Yield every place of this thread."""

@@ -94,7 +94,10 @@ def rewrite(
         explicit: Names of calls that ask for a conversion.
         namespace: The globals that the code will run in.
     """
-    original = copy.deepcopy(tree)
+    try:
+        original = copy.deepcopy(tree)
+    except RecursionError as error:  # an expression of hundreds of parts
+        return Rewritten(tree, tree, {}, error)
     try:
         rewriter = _Rewriter(source, rewrites, explicit, Names(tree, namespace))
         changed = rewriter.visit(tree)

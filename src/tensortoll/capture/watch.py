@@ -138,12 +138,18 @@ class Watch:
         global _current  # noqa: PLW0603 - there is one watch per process by design
         self._arrivals.stop()
         RUNNING.recorder = None
+        steps = (self.patches.undo, self.texts.as_written, self._collect)
         try:
-            self.patches.undo()
+            for step in steps:
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - the other steps must be made
+                    self.recorder.fault(f"ending the watch, in {step.__name__}", error)
         finally:
-            self.texts.as_written()
-            self._from_workers = self._workers.collect()
             _current = None
+
+    def _collect(self) -> None:
+        self._from_workers = self._workers.collect()
 
     def describe(self, value: object) -> Seen | None:
         """Return an array of any library that was watched in numbers; None for what is none."""

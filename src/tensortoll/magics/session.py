@@ -11,19 +11,20 @@ from __future__ import annotations
 import argparse
 import ast
 import linecache
-import textwrap
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
 from typing import Any, Final
 
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+from IPython.core.inputtransformer2 import leading_indent
 from IPython.display import display
 
 from tensortoll import store
-from tensortoll.capture.functions import Originals, adopt, functions_in
+from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
+from tensortoll.capture.patching import silenced
 from tensortoll.capture.rewriting import Rewritten, baked
 from tensortoll.capture.rewriting import rewrite as rewrite_tree
 from tensortoll.capture.running import rewritten_for
@@ -97,7 +98,7 @@ class Session:
         if self._cells and not _is_native(self._cells[-1].source.text or ""):
             # Another magic's body, in mid-run (`%%time` above us): IPython will call the magic.
             return lines
-        return ["\n", *lines[1:]]
+        return ["\n", *leading_indent(lines[1:])]
 
     def _before(self, info: ExecutionInfo) -> None:
         if self._cells and not self._in_code:
@@ -145,20 +146,21 @@ class Session:
     def _adopt(self, watch: Watch) -> None:
         """Let functions that earlier cells defined without a watch be seen into."""
 
-        def rewrite(filename: str) -> CodeType | None:
+        def rewrite(filename: str) -> Iterator[CodeType]:
             source = self.earlier_cell(filename)
             if source is None:
-                return None
+                return
             tree = ast.parse("".join(linecache.getlines(filename)))
             rewritten = rewrite_tree(
                 tree, source, watch.rewrites, watch.explicit, self.shell.user_ns
             )
             flags = self.shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            code = compile(rewritten.tree, filename, "exec", flags=flags, dont_inherit=True)
-            return baked(code, rewritten.expressions)
+            for code in by_statement(rewritten.tree, filename, flags):
+                yield baked(code, rewritten.expressions)
 
         try:
-            adopt(functions_in(self.shell.user_ns), rewrite)
+            with silenced():  # the user was warned when the cell was run
+                adopt(functions_in(self.shell.user_ns), rewrite)
         except Exception as error:  # noqa: BLE001 - counted and shown as a fault
             watch.recorder.fault("rewriting functions of earlier cells", error)
 
@@ -268,4 +270,7 @@ def _as_run(raw: str) -> str:
     lines = raw.splitlines(keepends=True)
     while lines and not lines[0].strip():
         del lines[0]
-    return textwrap.dedent("".join(lines))
+    lines = leading_indent(lines)
+    if _is_native(raw):
+        lines[1:] = leading_indent(lines[1:])
+    return "".join(lines)

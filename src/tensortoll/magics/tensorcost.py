@@ -40,17 +40,18 @@ class TensorcostMagics(Magics):
 
     @no_var_expand
     @cell_magic("tensorcost")
-    def tensorcost_cell(self, line: str, cell: str) -> None:
+    def tensorcost_cell(self, line: str, cell: str) -> object:
         """Run the cell, and show what its tensor conversions cost.
 
         Cells that begin with the magic are run by IPython itself and never come here: this is for
-        the others, with a second cell magic below it or called by its name.
+        the others, with a second cell magic below it or called by its name. Those return the value
+        of their last expression, as `%%time` does.
         """
         __tracebackhide__ = "__ipython_bottom__"
         options = parsed(line)
         if options.help:
             print(parser().format_help())
-            return
+            return None
         session = self._session
         raw = f"{MAGIC} {line}".rstrip() + "\n" + cell
         watched = Cell(None, Source(session.name(), raw), options=options)
@@ -58,16 +59,18 @@ class TensorcostMagics(Magics):
         session.begin(watched)
         watch = watched.watch
         try:
+            value = None
             for code in self._codes(watched, cell):
-                exec(code, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S102 - the user's cell
+                value = eval(code, self.shell.user_global_ns, self.shell.user_ns)  # noqa: S307 - the user's cell
         finally:
             session._end(watched)
             session._cells = outer
             if watch is not None and watched.ran:
                 session.hand_over(watched, watch)
+        return value
 
     def _codes(self, cell: Cell, body: str) -> list[CodeType]:
-        """Return the code of each statement, the last one displaying its value."""
+        """Return the code of each statement, the last one of its value."""
         shell, session = self.shell, self._session
         transformed = "\n" + shell.transform_cell(body)
         name = shell.compile.cache(
@@ -80,9 +83,9 @@ class TensorcostMagics(Magics):
         codes: list[CodeType] = []
         for number, node in enumerate(tree.body):
             single = number == len(tree.body) - 1 and isinstance(node, ast.Expr) and not quiet
-            one: Any = ast.Interactive([node]) if single else ast.Module([node], [])
+            one: Any = ast.Expression(node.value) if single else ast.Module([node], [])
             with shell.compile.extra_flags(ast.PyCF_ALLOW_TOP_LEVEL_AWAIT):
-                code = shell.compile(one, name, "single" if single else "exec")
+                code = shell.compile(one, name, "eval" if single else "exec")
             if code.co_flags & _COROUTINE:
                 msg = f"{MAGIC} with another magic around it can't await at the top level."
                 raise UsageError(msg)

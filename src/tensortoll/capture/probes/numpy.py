@@ -34,6 +34,9 @@ MAKERS: Final = (
 METHODS: Final = "astype copy flatten ravel reshape tolist item tobytes byteswap".split()
 
 
+_SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, range)
+
+
 class NumpyProbe:
     """Watches NumPy."""
 
@@ -55,7 +58,7 @@ class NumpyProbe:
         import numpy as np
 
         RUNNING.describers[np.ndarray] = describe_array
-        for kind in (list, tuple, range):
+        for kind in _SEQUENCES:
             RUNNING.describers[kind] = describe_sequence
         for kind in (bytes, bytearray, memoryview, array.array):
             RUNNING.describers[kind] = describe_buffer
@@ -79,8 +82,19 @@ def _kind(dtype: np.dtype[Any]) -> tuple[Kind, bool]:
     return Kind("numpy", dtype_name(dtype)), not dtype.isnative
 
 
+@cache
+def _plain() -> type[Array]:
+    import numpy as np
+
+    return np.ndarray
+
+
 def describe_array(value: Array) -> Seen:
     """Return an ndarray in numbers."""
+    plain = _plain()
+    if type(value) is not plain:
+        # A subclass may have a shape of its own making, and code that runs when it is asked.
+        return describe_array(plain.view(value, plain))._replace(identity=id(value))
     kind, swapped = _kind(value.dtype)
     size = value.itemsize
     span = reach(array_address()(value), value.shape, value.strides, size)
@@ -90,8 +104,10 @@ def describe_array(value: Array) -> Seen:
 
 def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None:
     """Return a sequence of Python objects; of its elements nothing is known without a walk."""
+    # Not `len`, which a subclass may answer by itself.
+    length = next(kind.__len__(value) for kind in _SEQUENCES if isinstance(value, kind))
     return Seen(
-        Kind("python", "object"), None, 0, (len(value),), (), swapped=False, identity=id(value)
+        Kind("python", "object"), None, 0, (length,), (), swapped=False, identity=id(value)
     )
 
 
@@ -99,7 +115,10 @@ def describe_buffer(value: Any) -> Seen | None:
     """Return an object that lends its memory to NumPy; None where NumPy can't take it."""
     import numpy as np
 
-    view = memoryview(value)
+    try:
+        view = memoryview(value)
+    except (ValueError, BufferError):  # released already
+        return None
     if not view.contiguous or not view.nbytes:
         return None
     flat: Array = np.frombuffer(view.cast("B"), np.uint8)

@@ -49,9 +49,7 @@ _CODE: Final = (
     f"white-space: normal; {_FONT}"
 )
 _ROW: Final = "background-color: transparent"
-_CHARACTER_EM: Final = 0.6
-"""The width of a character in nearly all fixed fonts; the unit for it is not let through."""
-_DEEPEST_EM: Final = 14
+_LABEL: Final = 40
 _UNBROKEN: Final = 40
 _PAGE_STYLE: Final = """
 :root { color-scheme: light dark; }
@@ -165,9 +163,18 @@ def _line(report: Report, line: Line) -> str:
         if column.key == _COPIED:
             cells.append(f'<td style="{_CELL}; text-align: left">{_bar(line)}</td>')
     weight = "" if line.notes else f"; {_FAINT}"
-    source = _pre(_underlined(line), weight) + "".join(map(_note, line.notes))
+    source = _pre(_underlined(line), weight)
     tint = f"background-color: {_TINT[line.tone]}" if line.tone in _TINT else _ROW
-    return f'<tr style="{tint}">{"".join(cells)}<td style="{_CODE}">{source}</td></tr>'
+    row = f'<tr style="{tint}">{"".join(cells)}<td style="{_CODE}">{source}</td></tr>'
+    if not line.notes:
+        return row
+    # Below the numbers, where there is room: beside them a narrow page would leave a strip.
+    spanned = sum(note.stop > note.start for note in line.notes)
+    told = "".join(_note(note, line.text, named=spanned > 1) for note in line.notes)
+    return (
+        f'{row}<tr style="{tint}"><td style="{_CELL}"></td>'
+        f'<td colspan="{len(cells)}" style="{_CODE}; padding-bottom: 4px">{told}</td></tr>'
+    )
 
 
 def _bar(line: Line) -> str:
@@ -184,7 +191,7 @@ def _pre(inner: str, style: str = "") -> str:
     # The margins and the background are JupyterLab's own to undo.
     return (
         f'<pre style="margin: 0px; padding: 0px; border: none; background-color: transparent; '
-        f'color: inherit; white-space: pre; {_FONT}{style}">{inner}</pre>'
+        f'color: inherit; white-space: pre-wrap; {_FONT}{style}">{inner}</pre>'
     )
 
 
@@ -202,13 +209,13 @@ def _underlined(line: Line) -> str:
     return "".join(told) + escape(line.text[done:])
 
 
-def _note(note: Note) -> str:
-    """What there is to know, from about the column on where its expression begins."""
-    indent = f"{min(note.start * _CHARACTER_EM, _DEEPEST_EM):.1f}em"
-    corner = "└" if note.stop > note.start else "·"
+def _note(note: Note, text: str, *, named: bool) -> str:
+    """What there is to know about a piece of the line above, named if it is one of several."""
+    piece = text[note.start : note.stop]
+    label = f"<code>{escape(printable(piece, _LABEL))}</code> " if named and piece else ""
     return "".join(
-        f'<div style="margin: 0px 0px 1px {indent}; padding-left: 16px; '
-        f'text-indent: -16px">{corner} {_message(message)}</div>'
+        '<div style="padding-left: 36px; text-indent: -16px">'
+        f"{'└' if piece else '·'} {label}{_message(message)}</div>"
         for message in note.messages
     )
 

@@ -41,7 +41,7 @@ class Canvas(NamedTuple):
     color: bool
 
 
-def canvas(width: int | None, color: bool | None) -> Canvas:  # noqa: FBT001  (None: find out)
+def canvas(width: int | None, color: bool | None) -> Canvas:
     """Return the canvas asked for, or what standard output is.
 
     Colour is for a terminal whose user has not set `NO_COLOR`; whatever is piped, logged or saved

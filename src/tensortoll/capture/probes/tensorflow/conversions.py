@@ -27,7 +27,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     kind_of,
     payload,
 )
-from tensortoll.capture.probes.tensorflow.memory import Memory
+from tensortoll.capture.probes.tensorflow.memory import ALIGNMENT, Memory
+from tensortoll.capture.probes.tensorflow.transfers import Devices
 from tensortoll.capture.recorder import Site, Sums
 from tensortoll.model import Kind, Proof
 
@@ -55,7 +56,7 @@ def install_conversions(context: Context, memory: Memory) -> None:
     replace(
         constant_op,
         "convert_to_eager_tensor",
-        lambda original: _convert(context, original, _Counting(memory, adopted)),
+        lambda original: _convert(context, original, _Counting(memory, adopted, Devices())),
     )
 
 
@@ -64,9 +65,10 @@ def _init(original: Callable[..., None], memory: Memory, adopted: _Adopted) -> C
 
     array, address_of = np.ndarray, memory.array_address
 
-    def __init__(self: Any, value: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - the method's name
-        original(self, value, *args, **kwargs)
-        if isinstance(value, array):
+    def __init__(self: Any, value: Any, device: Any, dtype: Any = None) -> None:  # noqa: N807 - the method's name
+        original(self, value, device, dtype)
+        # Only memory on a border can have been adopted, and most is told by its class.
+        if type(value) is array or isinstance(value, array):
             adopted.address = address_of(value)
 
     return __init__
@@ -78,7 +80,7 @@ def _convert(context: Context, original: Callable[..., Any], counting: _Counting
 
     local, site_of = context.recorder.local, context.places.site
     get_frame, clock = sys._getframe, time.perf_counter_ns
-    array, is_plain, count = np.ndarray, counting.is_plain, counting
+    array, count_array, count_other = np.ndarray, counting.array, counting.other
     # Wrapped numbers and shapes are no array data, and a tensor comes back as it is.
     silent = frozenset((ops.EagerTensor, float, int, bool, complex, str, tensor_shape.TensorShape))
 
@@ -93,14 +95,12 @@ def _convert(context: Context, original: Callable[..., Any], counting: _Counting
             result = original(value, ctx, dtype)
             elapsed = clock() - started
             try:
-                if result is not value and not is_plain(value):
-                    site = site_of(table, get_frame(1))
-                    if site is None or _is_shape(site, value, result, dtype):
-                        pass
-                    elif isinstance(value, array):
-                        count.array(site, value, result, elapsed)
+                site = site_of(table, get_frame(1))
+                if site is not None:
+                    if isinstance(value, array):
+                        count_array(site, value, result, elapsed)
                     else:
-                        count.other(site, value, result, elapsed)
+                        count_other(site, value, result, dtype, elapsed)
             except Exception as error:
                 context.recorder.fault("tensorflow convert_to_eager_tensor", error)
         finally:
@@ -113,39 +113,40 @@ def _convert(context: Context, original: Callable[..., Any], counting: _Counting
 class _Counting:
     """Adds conversions into TensorFlow up."""
 
-    def __init__(self, memory: Memory, adopted: _Adopted) -> None:
+    def __init__(self, memory: Memory, adopted: _Adopted, devices: Devices) -> None:
         import numpy as np
 
         self._memory = memory
         self._adopted = adopted
+        self._devices = devices
         self._scalar = np.generic
-
-    def is_plain(self, value: object) -> bool:
-        """Say whether ``value`` is a number that NumPy wrapped."""
-        return isinstance(value, self._scalar)
 
     def array(self, site: Site, value: Array, result: Any, elapsed_ns: int) -> None:
         """Add up an ndarray: one copy for TensorFlow's caution, one for dtype or alignment."""
-        key = (
-            value.dtype,
-            result._datatype_enum(),
-            result.backing_device,
-            value.flags.c_contiguous,
-        )
+        dtype, number = value.dtype, result._datatype_enum()
+        contiguous = value.flags.c_contiguous
+        key = (dtype, number, contiguous, self._devices.several and result.backing_device)
         sums = site.groups.get(key)
         if sums is None:
+            self._devices.look()
+            if _is_index(site, value, result):
+                return
             sums = site.add(key, self._start_array(site, value, result))
+        elif number in INTEGERS and _is_index(site, value, result):
+            return
         nbytes = value.nbytes
-        read = nbytes if key[3] else read_bytes(array_span(value), value.shape, value.itemsize)
+        read = nbytes if contiguous else read_bytes(array_span(value), value.shape, dtype.itemsize)
         sums.count += 1
         sums.elapsed_ns += elapsed_ns
-        if sums.origin.dtype != sums.target.dtype or not value.dtype.isnative:
+        adopted = self._adopted.address
+        if sums.effects and (sums.origin.dtype != sums.target.dtype or not dtype.isnative):
             # Copied, then written anew by NumPy. Whether that had to be moved to a better
             # address as well cannot be told, as it is gone.
             sums.copies += 2
             sums.read += read + nbytes
             sums.written += nbytes + payload(result)
-        elif value.dtype.kind in "SUT" or self._memory.address(result) != self._adopted.address:
+        elif adopted % ALIGNMENT or adopted != self._memory.address(result):
+            # No tensor starts between two borders, so only what starts on one is compared.
             sums.copies += 2
             sums.read += read + nbytes
             sums.written += 2 * nbytes
@@ -176,12 +177,15 @@ class _Counting:
             proof=None if span is None else Proof(array_span(value), span),
         )
 
-    def other(self, site: Site, value: Any, result: Any, elapsed_ns: int) -> None:
+    def other(self, site: Site, value: Any, result: Any, dtype: Any, elapsed_ns: int) -> None:
         """Add up what is no ndarray: Python objects, and arrays of other libraries."""
-        if isinstance(value, _PYTHON):
-            self._count_parse(site, value, result, elapsed_ns)
-        else:
+        if result is value or isinstance(value, self._scalar):
+            return  # a tensor of another kind, or a number that NumPy wrapped
+        if not isinstance(value, _PYTHON):
             count_foreign(site, value, result, self._memory, elapsed_ns)
+        # TensorFlow's own functions ask for `int32` of what they take for a shape.
+        elif not _is_index(site, value, result, wanted=dtype is not None):
+            self._count_parse(site, value, result, elapsed_ns)
 
     @staticmethod
     def _count_parse(site: Site, value: Any, result: Any, elapsed_ns: int) -> None:
@@ -209,15 +213,12 @@ class _Counting:
         sums.elapsed_ns += elapsed_ns
 
 
-def _is_shape(site: Site, value: Any, result: Any, dtype: Any) -> bool:
-    """Say whether a few whole numbers are a shape, axes or an index rather than data.
-
-    TensorFlow's own functions ask for `int32` of what they take for a shape.
-    """
+def _is_index(site: Site, value: Any, result: Any, *, wanted: bool = False) -> bool:
+    """Say whether a few whole numbers are a shape, axes or an index rather than data."""
     return (
         result._datatype_enum() in INTEGERS
         and result._num_elements() <= SHORT
         and result._rank() <= 1
         and not isinstance(value, bytes | bytearray | memoryview)
-        and (is_implicit(site.located) or (dtype is not None and not hasattr(value, "dtype")))
+        and (wanted or is_implicit(site.located))
     )

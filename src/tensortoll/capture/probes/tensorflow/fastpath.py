@@ -104,7 +104,7 @@ def _fast_path(context: Context, original: Callable[..., Any], memory: Memory) -
                 return
             if op == "Cast":
                 count_cast(site_of, table, frame, args[0], result)
-            elif devices.are_several():
+            elif devices.look():
                 count_moves(site_of, table, frame, memory, op, args, result)
         except Exception as error:
             context.recorder.fault("tensorflow operation", error)

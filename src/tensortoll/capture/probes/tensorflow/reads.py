@@ -20,12 +20,13 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     payload,
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory, is_awaited
+from tensortoll.capture.probes.tensorflow.transfers import Devices
 from tensortoll.capture.recorder import Site, Sums
 from tensortoll.model import Kind, Outcome, Proof
 
 TENSOR_READS: Final = ("__float__", "__int__", "__bool__", "__index__", "__complex__")
 VARIABLE_READS: Final = ("__float__", "__int__", "__complex__")
-_UNKNOWN: Final = object()
+_UNKNOWN: Final[Any] = object()
 
 
 def install_reads(context: Context, memory: Memory) -> None:
@@ -46,6 +47,7 @@ def install_reads(context: Context, memory: Memory) -> None:
 def _numpy(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
     local, site_of = context.recorder.local, context.places.site
     get_frame, clock = sys._getframe, time.perf_counter_ns
+    devices = Devices()
 
     def numpy(self: Any) -> Any:
         table = local.table
@@ -61,8 +63,10 @@ def _numpy(context: Context, original: Callable[..., Any], memory: Memory) -> An
                 site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
                 if site is _UNKNOWN:
                     site = site_of(table, frame)
-                if site is not None and not _is_own_affair(site, result):
-                    _count_array(site, self, result, elapsed, memory)
+                if site is not None:
+                    where = devices.several and self.backing_device
+                    _count_array(site, self, result, elapsed, memory, where)
+                    devices.look()
             except Exception as error:
                 context.recorder.fault("tensorflow Tensor.numpy", error)
         finally:
@@ -74,8 +78,6 @@ def _numpy(context: Context, original: Callable[..., Any], memory: Memory) -> An
 
 def _is_own_affair(site: Site, result: Any) -> bool:
     """Say whether a library looks at a few numbers that the user's line did not ask for."""
-    if site.located.inside is None:
-        return False
     if not getattr(result, "ndim", 0):
         return is_implicit(site.located)
     return bool(result.ndim == 1 and result.dtype.kind == "i" and is_index(site, result.size))
@@ -99,8 +101,8 @@ def _wrap(context: Context, original: Callable[..., Any], memory: Memory) -> Any
                 frame = get_frame(1)
                 if not table.quiet and not (table.pending and is_awaited(table, frame)):
                     site = site_of(table, frame)
-                    if site is not None and not _is_own_affair(site, result):
-                        _count_array(site, self, result, 0, memory)
+                    if site is not None:
+                        _count_array(site, self, result, 0, memory, self.backing_device)
             except Exception as error:
                 context.recorder.fault("tensorflow Tensor._numpy", error)
         return result
@@ -108,20 +110,31 @@ def _wrap(context: Context, original: Callable[..., Any], memory: Memory) -> Any
     return _numpy_internal
 
 
-def _count_array(site: Site, tensor: Any, result: Any, elapsed_ns: int, memory: Memory) -> None:
+def _count_array(
+    site: Site, tensor: Any, result: Any, elapsed_ns: int, memory: Memory, where: object
+) -> None:
     """Add up an ndarray, or a NumPy scalar, that came out of a tensor.
 
     Memory that an ndarray owns is its own, so data was written to it.
+
+    Args:
+        site: Where.
+        tensor: What was asked.
+        result: What it gave.
+        elapsed_ns: How long it took.
+        memory: Looks at tensors.
+        where: Tells devices apart, where there are several.
     """
-    key = (tensor._datatype_enum(), tensor.backing_device, getattr(result, "base", None) is None)
+    if site.located.inside is not None and _is_own_affair(site, result):
+        return
+    owned = getattr(result, "base", None) is None
+    key = (tensor._datatype_enum(), where, owned)
     sums = site.groups.get(key)
     if sums is None:
-        sums = site.add(key, _start_array(tensor, result, memory, shared=not key[2]))
+        sums = site.add(key, _start_array(tensor, result, memory, shared=not owned))
     sums.count += 1
-    if key[2]:
-        nbytes = getattr(result, "nbytes", None)
-        if nbytes is None:  # a text
-            nbytes = len(result)
+    if owned:
+        nbytes = len(result) if isinstance(result, bytes) else result.nbytes
         sums.copies += 1
         sums.read += nbytes
         sums.written += nbytes
@@ -177,7 +190,9 @@ def _unbox(
                 site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
                 if site is _UNKNOWN:
                     site = site_of(table, frame)
-                if site is not None and not _is_own_affair(site, result):
+                if site is not None and not (
+                    site.located.inside is not None and is_implicit(site.located)
+                ):
                     number, device, nbytes = kind(self)
                     key = (number, device, "unbox")
                     sums = site.groups.get(key)

@@ -53,8 +53,8 @@ class Devices:
         self.several = True
         self._counted = False
 
-    def are_several(self) -> bool:
-        """Say so, and remember it."""
+    def look(self) -> bool:
+        """Say whether there are several, and remember it once that can't change any more."""
         if not self._counted:
             from tensorflow.python.eager import context
 
@@ -78,7 +78,7 @@ def _execute(context: Context, original: Callable[..., Any], memory: Memory) -> 
                 if not table.quiet:
                     if op in _CASTS:
                         count_cast(site_of, table, get_frame(1), inputs[0], result[0])
-                    elif devices.are_several() and not _is_function(op):
+                    elif devices.look() and not _is_function(op):
                         count_moves(site_of, table, get_frame(1), memory, op, inputs, result)
             except Exception as error:
                 context.recorder.fault("tensorflow operation", error)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
@@ -43,9 +43,8 @@ def install_kernels(context: Context) -> None:
 
     library = torch.library.Library("aten", "IMPL")
     context.patches.at_end(library._destroy)
-    with warnings.catch_warnings():
+    with silenced():
         # "Overriding a previously registered kernel": that is what this is for.
-        warnings.simplefilter("ignore")
         library.impl("lift_fresh", _lift_fresh(context), "CPU")
         for key in ("CPU", "Meta", *_accelerator_key()):
             with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
