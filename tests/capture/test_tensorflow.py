@@ -273,11 +273,16 @@ def test_a_loop_that_keeps_results_shares_each_time(prepared: dict[str, Any]) ->
 
 def test_shares_under_a_tape(prepared: dict[str, Any]) -> None:
     """Where a tape hides the references, the array's address decides."""
-    text = "with tf.GradientTape():\n    z = v * tf.nn.relu(on_border)\n    y = v * tf.nn.relu(off_border)"
+    lines = (
+        "with tf.GradientTape():",
+        "y = v * tf.nn.relu(on_border)",
+        "z = v * tf.nn.relu(off_border)",
+    )
+    text = "\n    ".join(lines)
     recording = watched(text, prepared)
 
-    lines = {one.route.place.line: one.route.outcome for one in recording.conversions}
-    assert lines == {2: "view", 3: "copy"}
+    found = {one.route.place.line: one.route.outcome for one in recording.conversions}
+    assert found == {2: "view", 3: "copy"}
 
 
 SILENT = [
@@ -296,6 +301,7 @@ SILENT = [
     "tf.function(lambda x: x + tf.constant(np.ones(2000)))(tf.ones(2000, tf.float64))",
     "import copy; copy.deepcopy(t), copy.copy(t)",
     "tf.data.Dataset.range(5_000).map(lambda i: i + 1).batch(50).cardinality()",
+    "tf.linspace(0.0, 1.0, 5000), tf.math.count_nonzero(t)",
     "[x for x in tf.data.Dataset.from_tensor_slices(t).batch(2000)]",
 ]
 

@@ -23,10 +23,12 @@ from unittest import mock
 
 CELLS = Path(__file__).with_name("battery.txt")
 MAGIC = "%%tensorcost -q"
-ADDRESS = re.compile(r"(0x|(?<=object at ))[0-9a-fA-F]{6,}")
+ADDRESS = re.compile(r"(0x|(?<=object at )|(?<=stopped ))[0-9a-fA-F]{6,}")
 TIMES = re.compile(r"\b\d[\d.,]* ?(ns|µs|us|ms|s)\b( ± [^)]*\))?")
 CELL_FILE = re.compile(r"(\S*[\\/]ipykernel_\d+[\\/]\d+\.py|<ipython-input-[^>]*>|<tensorcost[^>]*>)")
-ERROR_LINE = re.compile(r"^(-+> ?|\s+)(\d+)(?= |$)", re.MULTILINE)
+ERROR_LINE = re.compile(r"^(-+> ?)(\d+) +", re.MULTILINE)
+CONTEXT = re.compile(r"^ +\d+(?= |$).*\n", re.MULTILINE)
+"""The lines around an error: how many IPython shows of them is not the same twice."""
 MENTIONS = re.compile(r"((?:Cell )?In ?\[\d+\], line |<cell>, line |<cell>:|\(<cell>, line )(\d+)")
 OF_THE_SHELL = re.compile(r"_+|_i*|_i?\d+|_[dio]h|In|Out|exit|quit|get_ipython|open|__.*")
 
@@ -85,6 +87,8 @@ class Battery:
 
     def run(self, cells: list[Cell]) -> list[dict[str, Any]]:
         """Run a snippet in an empty namespace, and return what was seen of each cell."""
+        if dynamo := sys.modules.get("torch._dynamo"):
+            dynamo.reset()  # or it complains about names that are gone
         with mock.patch("gc.collect"):  # seconds in all, for nothing
             self.shell.reset(new_session=True)
         self.shell.user_ns.pop("__warningregistry__", None)
@@ -159,8 +163,8 @@ def _shifted(text: str, shift: int) -> str:
     text = TIMES.sub("<time>", ADDRESS.sub("0x…", CELL_FILE.sub("<cell>", text)))
     text = text.replace(str(Path.cwd()), "<folder>")
     text = MENTIONS.sub(lambda m: m[1] + str(int(m[2]) - shift), text)
-    text = ERROR_LINE.sub(lambda m: m[1].strip() + str(int(m[2]) - shift), text)
-    return re.sub(r"^(0|1 # plain)\n", "", text, flags=re.MULTILINE)  # in place of the magic
+    text = CONTEXT.sub("", text)
+    return ERROR_LINE.sub(lambda m: m[1] + str(int(m[2]) - shift) + " ", text)
 
 
 def _errors(error: BaseException, shift: int) -> Iterator[Any]:
@@ -221,10 +225,7 @@ def main(side: str, chosen: list[str]) -> None:
         warnings.simplefilter("default")
         for name, cells in snippets().items():
             if not chosen or name in chosen:
-                T=__import__("time").time()
                 found[name] = battery.run(cells)
-                T=__import__("time").time()-T
-                if T>.4: print(name,round(T,2),file=sys.stderr)
         os.chdir("/")
     json.dump(found, out, ensure_ascii=True)
 

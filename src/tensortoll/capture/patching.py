@@ -55,6 +55,12 @@ class Patches:
         self._stack.callback(restore)
         self._originals[id(replacement)] = (replacement, original)
 
+    def replace_item(self, owner: dict[Any, Any], key: object, make: Callable[[Any], Any]) -> None:
+        """Set ``owner[key]``, where it is present, to what ``make`` builds around the original."""
+        original = owner[key]
+        owner[key] = make(original)
+        self._stack.callback(owner.__setitem__, key, original)
+
     def at_end(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called when everything else after it has been undone."""
         self._stack.callback(undo)

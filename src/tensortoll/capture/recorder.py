@@ -107,13 +107,14 @@ class Sums:
 class Site:
     """The groups of one place in one thread."""
 
-    __slots__ = ("groups", "located", "table")
+    __slots__ = ("groups", "located", "table", "takes_arrays_alone")
 
     def __init__(self, located: Located, table: Table) -> None:
         """Start without any group."""
         self.located = located
         self.table = table
         self.groups: dict[Hashable, Sums] = {}
+        self.takes_arrays_alone = located.name == "from_numpy"
 
     def add(self, key: Hashable, sums: Sums) -> Sums:
         """Take in a new group, and return it; beyond the limit, the one that takes its sums."""
@@ -138,8 +139,12 @@ class Table:
         self.pending: dict[tuple[int, int], list[Any]] = {}
         """What went into calls of rewritten expressions that have not returned yet."""
         self.elsewhere: dict[Hashable, Sums] = {}
-        self.wrapped: tuple[Site, int, Sums] | None = None
-        """A wrap that may turn out to be the first half of a copy: where, how many elements."""
+        self.wrapped: Sums | None = None
+        """The sums of a wrap that may turn out to be the first half of a copy."""
+        self.own_reads: set[int] = set()
+        """Codes of a library's that read scalars of their own: nothing is counted there."""
+        self.batch: Site | None = None
+        """Where the arrays of a batch are being wrapped that is counted as a whole."""
         self.codes: dict[int, CodeType] = {}
         """Holds the code objects whose addresses are keys, so that no other can take one."""
         self.codes_by_class: dict[int, int] = {}

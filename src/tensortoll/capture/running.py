@@ -13,6 +13,7 @@ from typing import Any
 from tensortoll.capture.functions import Originals, as_rewritten
 from tensortoll.capture.rewriting import Rewritten, baked, handed_to_compilers, rewrite
 from tensortoll.capture.sources import only
+from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Recording, Source
 
@@ -83,6 +84,7 @@ def run(
             finally:
                 before_end()
         except BaseException as raised:  # noqa: BLE001 - handed on once the watch has ended
+            without_own_frames(raised)
             error = raised.with_traceback(_from_text(raised.__traceback__, filename))
     watch.restore_names(namespace)
     return Outcome(watch.recording((source,)), error)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from importlib import metadata
+from types import MethodType
 from typing import Any
 
 from tensortoll.capture import probes
@@ -23,6 +24,7 @@ from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
 from tensortoll.capture.rewriting import Rewrites
 from tensortoll.capture.sources import Sources
+from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError
 from tensortoll.model import Environment, Recording, Source, fault_text, merged
@@ -110,6 +112,7 @@ class Watch:
     def _install(self) -> None:
         RUNNING.exports = self._context.exports
         self.patches.at_end(RUNNING.clear)
+        charge_warnings_to_the_caller(self.patches)
         later = [library for library in self._probes if not probes.is_loaded(library)]
         self._arrivals = Arrivals((*later, "multiprocessing"), self._add)
         self._arrivals.start()
@@ -160,11 +163,13 @@ class Watch:
         return None
 
     def restore_names(self, namespace: dict[str, Any]) -> None:
-        """Give back the originals of replaced functions that code imported by name meanwhile."""
+        """Give back the originals of replaced functions that code took by name meanwhile."""
         for name, value in tuple(namespace.items()):
-            original = self.patches.original(value)
-            if original is not value:
-                namespace[name] = original
+            bound = type(value) is MethodType
+            function = value.__func__ if bound else value
+            original: Any = self.patches.original(function)
+            if original is not function:
+                namespace[name] = original.__get__(value.__self__) if bound else original
 
     def recording(self, sources: tuple[Source, ...] = ()) -> Recording:
         """Return what was seen so far.

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import ast
 import linecache
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -29,6 +30,7 @@ from tensortoll.capture.rewriting import Rewritten, baked
 from tensortoll.capture.rewriting import rewrite as rewrite_tree
 from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
+from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
 from tensortoll.errors import AlreadyWatchingError
 from tensortoll.magics.options import MAGIC, is_runnable, parsed
@@ -69,7 +71,6 @@ class Session:
         self.sink: Sink | None = None
         """Where the recording of every cell goes, `%%tensorcost` or not; None for none."""
         self._cells: list[Cell] = []
-        self._in_code = 0
 
     # -------------------------------------------------------------- in and out of IPython
 
@@ -101,13 +102,15 @@ class Session:
         return ["\n", *leading_indent(lines[1:])]
 
     def _before(self, info: ExecutionInfo) -> None:
-        if self._cells and not self._in_code:
+        while self._cells and not _is_nested():
             # The last cell was torn away without its end: an interrupt inside of IPython.
             self._end(self._cells.pop())
         source = Source(self.name(), _as_run(info.raw_cell))
         cell = Cell(info, source)
         self._cells.append(cell)
         if len(self._cells) > 1:
+            if self._cells[0].watch is not None and _is_native(info.raw_cell):
+                print(f"{MAGIC}: a watched cell is running: this one is counted as part of it.")
             return
         if _is_native(info.raw_cell):
             cell.options = parsed(_magic_line(info.raw_cell))
@@ -142,6 +145,7 @@ class Session:
         self._adopt(watch)
         self.shell.ast_transformers.append(self)
         self._wrap_run_code()
+        self._wrap_showtraceback()
 
     def _adopt(self, watch: Watch) -> None:
         """Let functions that earlier cells defined without a watch be seen into."""
@@ -174,7 +178,7 @@ class Session:
             if self in self.shell.ast_transformers:
                 self.shell.ast_transformers.remove(self)
             vars(self.shell).pop("run_code", None)
-            self._in_code = 0
+            vars(self.shell).pop("showtraceback", None)
             cell.watch.restore_names(self.shell.user_ns)
             cell.watch = None
 
@@ -185,14 +189,21 @@ class Session:
             cell = self._cells[-1] if self._cells else None
             if cell is not None:
                 code_obj = self.taken(cell, code_obj)
-            self._in_code += 1
-            try:
-                failed: bool = await run_code(code_obj, result, async_=async_)
-            finally:
-                self._in_code = max(self._in_code - 1, 0)
+            failed: bool = await run_code(code_obj, result, async_=async_)
             return failed
 
         self.shell.run_code = watched
+
+    def _wrap_showtraceback(self) -> None:
+        showtraceback = self.shell.showtraceback
+
+        def shown(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+            error = (exc_tuple or sys.exc_info())[1]
+            if error is not None:
+                without_own_frames(error)
+            showtraceback(exc_tuple, *args, **kwargs)
+
+        self.shell.showtraceback = shown
 
     def taken(self, cell: Cell, code: CodeType) -> CodeType:
         """Return a statement's code with our expressions in it, and know it as the cell's."""
@@ -248,6 +259,16 @@ class Session:
             Path(options.html).write_text(html.page(reports), encoding="utf-8")
         if not options.quiet:
             display(Shown(*reports))
+
+
+def _is_nested() -> bool:
+    """Say whether the cell that begins is run by another one, `get_ipython().run_cell(…)`."""
+    running = 0
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        running += frame.f_code.co_name == "run_cell_async"
+        frame = frame.f_back
+    return running > 1
 
 
 def _magic_line(raw: str) -> str:

@@ -117,43 +117,44 @@ class _Counting:
         import numpy as np
 
         self._memory = memory
-        self._adopted = adopted
         self._devices = devices
         self._scalar = np.generic
+        self.array = self._array_counter(adopted)
 
-    def array(self, site: Site, value: Array, result: Any, elapsed_ns: int) -> None:
-        """Add up an ndarray: one copy for TensorFlow's caution, one for dtype or alignment."""
-        dtype, number = value.dtype, result._datatype_enum()
-        contiguous = value.flags.c_contiguous
-        key = (dtype, number, contiguous, self._devices.several and result.backing_device)
-        sums = site.groups.get(key)
-        if sums is None:
-            self._devices.look()
-            if _is_index(site, value, result):
+    def _array_counter(self, adopted: _Adopted) -> Callable[[Site, Array, Any, int], None]:
+        """Return a function that adds an ndarray up; all it looks up is bound here, once."""
+        devices, address_of = self._devices, self._memory.address
+
+        def count(site: Site, value: Array, result: Any, elapsed_ns: int) -> None:
+            dtype, number = value.dtype, result._datatype_enum()
+            contiguous = value.flags.c_contiguous
+            key = (dtype, number, contiguous, devices.several and result.backing_device)
+            sums = site.groups.get(key)
+            if sums is None:
+                devices.look()
+                if _is_index(site, value, result):
+                    return
+                sums = site.add(key, self._start_array(site, value, result))
+            elif number in INTEGERS and _is_index(site, value, result):
                 return
-            sums = site.add(key, self._start_array(site, value, result))
-        elif number in INTEGERS and _is_index(site, value, result):
-            return
-        nbytes = value.nbytes
-        read = nbytes if contiguous else read_bytes(array_span(value), value.shape, dtype.itemsize)
-        sums.count += 1
-        sums.elapsed_ns += elapsed_ns
-        adopted = self._adopted.address
-        if sums.effects and (sums.origin.dtype != sums.target.dtype or not dtype.isnative):
-            # Copied, then written anew by NumPy. Whether that had to be moved to a better
-            # address as well cannot be told, as it is gone.
-            sums.copies += 2
-            sums.read += read + nbytes
-            sums.written += nbytes + payload(result)
-        elif adopted % ALIGNMENT or adopted != self._memory.address(result):
+            nbytes = value.nbytes
+            sums.count += 1
+            sums.elapsed_ns += elapsed_ns
+            if sums.effects and not _is_only_moved(sums, dtype):
+                # Copied, then written anew by NumPy. Whether that had to be moved to a better
+                # address as well cannot be told, as it is gone.
+                sums.copies += 2
+                sums.read += _read(value) + nbytes
+                sums.written += nbytes + payload(result)
+                return
+            address = adopted.address
             # No tensor starts between two borders, so only what starts on one is compared.
-            sums.copies += 2
-            sums.read += read + nbytes
-            sums.written += 2 * nbytes
-        else:
-            sums.copies += 1
-            sums.read += read
-            sums.written += nbytes
+            copies = 2 if address % ALIGNMENT or address != address_of(result) else 1
+            sums.copies += copies
+            sums.read += nbytes * copies if contiguous else nbytes * (copies - 1) + _read(value)
+            sums.written += nbytes * copies
+
+        return count
 
     def _start_array(self, site: Site, value: Array, result: Any) -> Sums:
         origin = array_kind(value.dtype)
@@ -211,6 +212,15 @@ class _Counting:
         single = not result._rank() and isinstance(value, bytes | bytearray)
         sums.written += len(value) if single else payload(result)
         sums.elapsed_ns += elapsed_ns
+
+
+def _is_only_moved(sums: Sums, dtype: np.dtype[Any]) -> bool:
+    """Say whether the elements stayed as they were, so that the first copy may be the last."""
+    return sums.origin.dtype == sums.target.dtype and bool(dtype.isnative)
+
+
+def _read(array: Array) -> int:
+    return read_bytes(array_span(array), array.shape, array.itemsize)
 
 
 def _is_index(site: Site, value: Any, result: Any, *, wanted: bool = False) -> bool:

@@ -53,7 +53,9 @@ def install_fast_path(context: Context, memory: Memory) -> None:
     )
 
 
-def _fast_path(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
+def _fast_path(  # noqa: C901 - one hook and what it falls back to, sharing what is bound once
+    context: Context, original: Callable[..., Any], memory: Memory
+) -> Any:
     import numpy as np
     from tensorflow.python.framework import ops
     from tensorflow.python.ops import resource_variable_ops

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tensortoll.capture.expressions import RUNNING
 from typing import Any
 
-from tensortoll.capture.expressions import Seen
+from tensortoll.capture.expressions import RUNNING, Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.callbacks import install_callbacks
 from tensortoll.capture.probes.tensorflow.conversions import install_conversions

@@ -13,6 +13,7 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     INTEGERS,
     device_name,
     effects_between,
+    is_implicit,
     is_index,
     itemsize,
     kind_of,
@@ -21,7 +22,7 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.recorder import Site, Sums, Table
-from tensortoll.model import Outcome, Proof
+from tensortoll.model import Kind, Outcome, Proof
 
 SiteOf = Callable[[Table, FrameType | None], Site | None]
 
@@ -117,11 +118,54 @@ def count_cast(site_of: SiteOf, table: Table, frame: FrameType, source: Any, res
     if sums is None:
         origin, target = kind_of(before, device), kind_of(number, device)
         effects = effects_between(origin, target)
-        sums = site.add(key, Sums("copy", origin, target, effects, shape=result._shape_tuple()))
+        new = Sums(
+            "copy",
+            origin,
+            target,
+            effects,
+            implicit=is_implicit(site.located),
+            shape=result._shape_tuple(),
+        )
+        if _is_own_temporary(site, table, frame, source):
+            site.groups[key] = _NOTHING
+            return
+        sums = site.add(key, new)
+    elif sums is _NOTHING:
+        return
     sums.count += 1
     sums.copies += 1
     sums.read += elements * itemsize(before)
     sums.written += elements * itemsize(number)
+
+
+_NOTHING: Final = Sums("copy", Kind("tensorflow", ""), Kind("tensorflow", ""))
+"""Stands in a site for what is no conversion there. Nothing is ever added to it."""
+
+
+def _is_own_temporary(site: Site, table: Table, frame: FrameType, source: Any) -> bool:
+    """Say whether an operation cast what it had made itself, and not what it was given.
+
+    `tf.linspace` casts a range of its own, `count_nonzero` a mask. What the user gave is among
+    the arguments of the function that the user's line called.
+    """
+    if site.located.inside is None or site.located.via or not is_implicit(site.located):
+        return False
+    entry: FrameType | None = frame
+    distance = table.distances.get(id(frame.f_code) + frame.f_lasti, 1)
+    while entry is not None and distance > 1:
+        entry, distance = entry.f_back, distance - 1
+    return entry is not None and not _holds(tuple(entry.f_locals.values()), source)
+
+
+def _holds(values: Iterable[Any], wanted: Any, depth: int = 3) -> bool:
+    """Say whether ``wanted`` is among ``values``, or some containers in."""
+    for one in values:
+        if one is wanted:
+            return True
+        inner = one.values() if isinstance(one, dict) else one
+        if depth and isinstance(one, list | tuple | dict) and _holds(inner, wanted, depth - 1):
+            return True
+    return False
 
 
 def _number(source: Any) -> int | None:
@@ -140,7 +184,7 @@ def tensors(result: Any) -> Iterator[Any]:
             yield one
 
 
-def count_moves(
+def count_moves(  # noqa: PLR0917 - an operation and all that is known of it
     site_of: SiteOf,
     table: Table,
     frame: FrameType,

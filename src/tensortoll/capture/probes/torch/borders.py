@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tensortoll.capture.addresses import array_address, array_span
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.kernels import PROVEN_FIRST, PROVEN_LATER
 from tensortoll.capture.probes.torch.kinds import (
     dtype_name,
     kind_of,
@@ -23,14 +24,13 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
     transfer,
 )
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site, Sums, Table
 from tensortoll.model import Effect, Kind, Proof
 
 if TYPE_CHECKING:
     import torch
 
 SCALAR_READS: Final = ("item", "__float__", "__int__", "__bool__", "__index__", "__complex__")
-_UNKNOWN: Final = object()
 
 
 def install_borders(context: Context) -> None:
@@ -61,40 +61,62 @@ def _left_alone_by_dynamo(function: Any, original: Any) -> Any:
 
 
 def _numpy(context: Context, original: Callable[..., Any]) -> Any:
-    local, places = context.recorder.local, context.places
-    get_frame = sys._getframe
-    address_of = array_address()
-    import torch
+    """Return a `numpy` that counts views, and copies where `force` made one.
 
-    tensor_address = torch._C._data_address
+    Without arguments it shares the tensor's memory or raises. That is proven by addresses for the
+    first calls at a place and for every 64th one after: the proof takes as long as the call.
+    """
+    local, find_site = context.recorder.local, context.places.site
+    get_frame = sys._getframe
 
     def numpy(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        table = local.table
-        if table.quiet:
-            return original(self, *args, **kwargs)
-        table.quiet += 1
+        if args or kwargs:
+            return _forced(context, original, get_frame(1), self, args, kwargs)
+        result = original(self)
         try:
-            result = original(self, *args, **kwargs)
-            try:
-                frame = get_frame(1)
-                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
-                if site is _UNKNOWN:
-                    site = places.site(table, frame)
-                if site is not None:
-                    if address_of(result) == tensor_address(self):
-                        sums = site.groups.get(key := (self.dtype, "numpy"))
-                        if sums is None:
-                            sums = site.add(key, _started(self, result, "view"))
-                        sums.count += 1
-                    else:
-                        _count_copy_out(site, self, result, None)
-            except Exception as error:
-                context.recorder.fault("torch.Tensor.numpy", error)
-        finally:
-            table.quiet -= 1
+            table = local.table
+            if table.quiet:
+                return result
+            frame = get_frame(1)
+            site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
+            if site is None:
+                return result
+            sums = site.groups.get(self.dtype)
+            if sums is None or sums.count < PROVEN_FIRST or not sums.count & PROVEN_LATER:
+                _count_array(site, self, result, copied_after=False)
+            else:
+                sums.count += 1
+        except Exception as error:
+            context.recorder.fault("torch.Tensor.numpy", error)
         return result
 
     return _left_alone_by_dynamo(numpy, original)
+
+
+def _forced(
+    context: Context,
+    original: Callable[..., Any],
+    frame: FrameType,
+    tensor: torch.Tensor,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Call `numpy(force=…)`, which may move, cast or resolve on the way: one border in all."""
+    table = context.recorder.local.table
+    if table.quiet:
+        return original(tensor, *args, **kwargs)
+    table.quiet = 1
+    try:
+        result = original(tensor, *args, **kwargs)
+        try:
+            site = context.places.site(table, frame)
+            if site is not None:
+                _count_array(site, tensor, result, copied_after=False)
+        except Exception as error:
+            context.recorder.fault("torch.Tensor.numpy", error)
+    finally:
+        table.quiet = 0
+    return result
 
 
 def _array(context: Context, original: Callable[..., Any]) -> Any:
@@ -105,7 +127,7 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
         table = local.table
         if table.quiet:
             return original(self, *args, **kwargs)
-        table.quiet += 1
+        table.quiet = 1
         thread = id(table)
         try:
             try:
@@ -125,7 +147,7 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
             except Exception as error:
                 context.recorder.fault("torch.Tensor.__array__", error)
         finally:
-            table.quiet -= 1
+            table.quiet = 0
         return result
 
     return _left_alone_by_dynamo(__array__, original)
@@ -134,10 +156,9 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
 def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:  # noqa: FBT001
     shared = _is_view(tensor, result)
     if shared and not copied_after:
-        key = (tensor.dtype, "__array__")
-        sums = site.groups.get(key)
+        sums = site.groups.get(tensor.dtype)
         if sums is None:
-            sums = site.add(key, _started(tensor, result, "view"))
+            sums = site.add(tensor.dtype, _started(tensor, result, "view"))
         sums.count += 1
         return
     _count_copy_out(site, tensor, result, None, extra=copied_after and not shared)
@@ -191,39 +212,56 @@ def _count_copy_out(
 
 
 def _unbox(context: Context, original: Callable[..., Any]) -> Any:
-    local, places = context.recorder.local, context.places
+    local, find_site = context.recorder.local, context.places.site
     get_frame, clock = sys._getframe, time.perf_counter_ns
 
     def unbox(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         table = local.table
         if table.quiet:
             return original(self, *args, **kwargs)
-        table.quiet += 1
+        frame = get_frame(1)
+        if id(frame.f_code) in table.own_reads:
+            return original(self, *args, **kwargs)
+        table.quiet = 1
         try:
             started = clock()
             result = original(self, *args, **kwargs)
             elapsed = clock() - started
             try:
-                frame = get_frame(1)
-                site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
-                if site is _UNKNOWN:
-                    site = places.site(table, frame)
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
                 if site is not None:
-                    key = (self.dtype, self.device, "unbox")
-                    sums = site.groups.get(key)
-                    if sums is None:
-                        sums = site.add(key, _start_unbox(self))
-                    sums.count += 1
-                    sums.copies += 1
-                    sums.read += self.nbytes
-                    sums.elapsed_ns += elapsed
+                    _count_unbox(table, site, frame, self, elapsed)
             except Exception as error:
                 context.recorder.fault("torch.Tensor reads", error)
         finally:
-            table.quiet -= 1
+            table.quiet = 0
         return result
 
     return _left_alone_by_dynamo(unbox, original)
+
+
+def _count_unbox(
+    table: Table, site: Site, frame: FrameType, tensor: torch.Tensor, elapsed_ns: int
+) -> None:
+    device = tensor.device
+    if (
+        site.located.inside is not None
+        and site.located.inside.startswith("torch/")
+        and device.type == "cpu"
+        and not tensor.dim()
+    ):
+        # An optimizer looks at its own step counter, a loader at its seed: nobody's data.
+        table.own_reads.add(id(frame.f_code))
+        table.codes[id(frame.f_code)] = frame.f_code
+        return
+    key = (tensor.dtype, device, "unbox")
+    sums = site.groups.get(key)
+    if sums is None:
+        sums = site.add(key, _start_unbox(tensor))
+    sums.count += 1
+    sums.copies += 1
+    sums.read += tensor.nbytes
+    sums.elapsed_ns += elapsed_ns
 
 
 def _start_unbox(tensor: torch.Tensor) -> Sums:
@@ -253,7 +291,7 @@ def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
         table = local.table
         if table.quiet:
             return original(self, *args, **kwargs)
-        table.quiet += 1
+        table.quiet = 1
         try:
             capsule = original(self, *args, **kwargs)
             try:
@@ -264,7 +302,7 @@ def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
             except Exception as error:
                 context.recorder.fault("torch.Tensor.__dlpack__", error)
         finally:
-            table.quiet -= 1
+            table.quiet = 0
         return capsule
 
     return _left_alone_by_dynamo(__dlpack__, original)

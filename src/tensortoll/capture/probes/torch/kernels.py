@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from types import FrameType
+import warnings
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.patching import silenced
@@ -33,23 +33,50 @@ from tensortoll.model import Effect, Kind, Proof
 if TYPE_CHECKING:
     import torch
 
+PROVEN_FIRST: Final = 32
+PROVEN_LATER: Final = 63
+"""All bits set: a count that has none of them is due for a proof."""
 _ACCELERATOR_KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
-_UNKNOWN: Final = object()
 
 
-def install_kernels(context: Context) -> None:
+class Wrapping:
+    """The override of `lift_fresh`, which can be lifted for a moment.
+
+    A Python kernel costs a microsecond to be called at all. Where a library wraps arrays by the
+    hundred and hands them on together, they are counted together; see `batches`.
+    """
+
+    def __init__(self, context: Context) -> None:
+        import torch
+
+        self._kernel = _lift_fresh(context)
+        self._library = torch._C._dispatch_library("IMPL", "aten", "")
+
+    def start(self) -> None:
+        """Take note of every tensor that is made, from now on."""
+        self._library.impl("lift_fresh", "CPU", self._kernel, False)  # noqa: FBT003 - no key set
+
+    def stop(self) -> None:
+        """Leave the kernel as it was."""
+        self._library.reset()
+
+
+def install_kernels(context: Context) -> Wrapping:
     """Override both kernels, and have them put back at the end."""
     import torch
 
     library = torch.library.Library("aten", "IMPL")
+    wrapping = Wrapping(context)
     context.patches.at_end(library._destroy)
+    context.patches.at_end(wrapping.stop)
     with silenced():
         # "Overriding a previously registered kernel": that is what this is for.
-        library.impl("lift_fresh", _lift_fresh(context), "CPU")
+        wrapping.start()
         for key in ("CPU", "Meta", *_accelerator_key()):
             with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
                 kernel = torch.library.get_kernel("aten::copy_", key)
-                library.impl("copy_", _copy(context, kernel), key, with_keyset=True)
+                library.impl("copy_", _copy(context, kernel, key), key, with_keyset=True)
+    return wrapping
 
 
 def _accelerator_key() -> Iterator[str]:
@@ -60,21 +87,15 @@ def _accelerator_key() -> Iterator[str]:
         yield _ACCELERATOR_KEYS.get(accelerator.type, "PrivateUse1")
 
 
-def _caller() -> FrameType | None:
-    """Return the innermost Python frame outside this file: None on a thread that has none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
-        frame = frame.f_back
-    return frame
-
-
 def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return a kernel that takes note of a tensor that was just made.
 
-    The kernel it stands for returns its argument, so there is nothing to call.
+    The kernel it stands for returns its argument, so there is nothing to call. `from_numpy` takes
+    nothing but arrays and shares or raises: there the proof is made for the first calls and for
+    every 64th one after.
     """
     local = context.recorder.local
-    places = context.places
+    find_site = context.places.site
     get_frame = sys._getframe
 
     def lift_fresh(tensor: torch.Tensor) -> torch.Tensor:
@@ -83,21 +104,25 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
             if table.quiet:
                 return tensor
             frame = get_frame(1)
-            site = table.sites.get(id(frame.f_code) + frame.f_lasti, _UNKNOWN)
-            if site is _UNKNOWN:
-                site = places.site(table, frame)
+            site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
             if site is None:
                 return tensor
             dtype = tensor.dtype
-            # Torch may resize memory of its own; what it borrowed from an array, it may not.
-            if not tensor.untyped_storage().resizable():
-                sums = site.groups.get(dtype)
-                if sums is None:
-                    sums = _start_view(site, tensor, dtype)
-                sums.count += 1
-                table.wrapped = site, tensor.numel(), sums
-            elif tensor.dim():
-                _count_parse(site, tensor, dtype)
+            sums = site.groups.get(dtype)
+            if (
+                sums is None
+                or not site.takes_arrays_alone
+                or sums.count < PROVEN_FIRST
+                or not sums.count & PROVEN_LATER
+            ):
+                # Torch may resize memory of its own; what it borrowed from an array, it may not.
+                if tensor.untyped_storage().resizable():
+                    if tensor.dim():
+                        _count_parse(site, tensor, dtype)
+                    return tensor
+                sums = sums or start_view(site, tensor, dtype)
+            sums.count += 1
+            table.wrapped = sums
         except Exception as error:
             context.recorder.fault("torch lift_fresh", error)
         return tensor
@@ -105,7 +130,7 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
     return lift_fresh
 
 
-def _start_view(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> Sums:
+def start_view(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> Sums:
     kind = kind_of(dtype, tensor.device)
     span = tensor_span(tensor)
     sums = Sums(
@@ -131,94 +156,108 @@ def _count_parse(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> None:
     sums.written += tensor.nbytes
 
 
-def _copy(context: Context, kernel: Any) -> Callable[..., Any]:
-    """Return a kernel that copies as before and counts what was converted."""
+def _copy(context: Context, kernel: Any, key: str) -> Callable[..., Any]:
+    """Return a kernel that copies as before and counts what was converted.
+
+    What comes after a large copy runs with cold caches, where each step costs several times what
+    it does in a tight loop: hence one lookup by place and dtypes, and the rest once per group.
+    """
     import torch
 
     is_tensor: Any = torch.Tensor
     local = context.recorder.local
+    find_site = context.places.site
     call = kernel.call_boxed
     clock = time.perf_counter_ns
-    count = _Counting(context)
+    get_frame = sys._getframe
+    tracing = torch._C._get_tracing_state
+    on_cpu = key == "CPU"
 
-    def copy_(keys: Any, target: Any, source: Any, non_blocking: bool = False) -> Any:  # noqa: FBT001, FBT002 - the operator's signature
+    def copy_(keys: Any, target: Any, source: Any, non_blocking: bool = False) -> Any:
         if not isinstance(source, is_tensor):
             # A number that was wrapped for the purpose comes back as a plain one.
             return target.fill_(source)
         table = local.table
         if table.quiet:
             return call(keys, target, source, non_blocking)
-        table.quiet += 1
+        table.quiet = 1
         try:
             started = clock()
             result = call(keys, target, source, non_blocking)
             elapsed = clock() - started
             try:
-                with torch._C.DisableTorchFunctionSubclass():
-                    count(table, _caller(), target, source, non_blocking, elapsed)
+                frame = get_frame(0).f_back  # None on a thread of autograd's
+                site = None
+                if frame is not None:
+                    site = table.sites.get(id(frame.f_code) + frame.f_lasti)
+                site = site or find_site(table, frame)
+                if site is None:
+                    return result
+                dtypes = source.dtype, target.dtype
+                groups = site.groups
+                sums = groups.get(dtypes) if on_cpu and table.wrapped is None else None
+                if (
+                    sums is None
+                    or not source.is_contiguous()
+                    or type(source) is not is_tensor
+                    or target.shape != source.shape
+                ):
+                    if tracing() is not None:
+                        return result
+                    with torch._C.DisableTorchFunctionSubclass():
+                        sums = _group(table, site, target, source, non_blocking)
+                    if sums is None:
+                        return result
+                sums.count += 1
+                sums.copies += 1
+                sums.elapsed_ns += elapsed
+                sums.read += source.nbytes
+                sums.written += target.nbytes
             except Exception as error:
                 context.recorder.fault("torch copy_", error)
         finally:
-            table.quiet -= 1
+            table.quiet = 0
         return result
 
     return copy_
 
 
-class _Counting:
-    """Decides whether a copy was a conversion, and adds it up."""
+def _group(
+    table: Table, site: Site, target: torch.Tensor, source: torch.Tensor, non_blocking: bool
+) -> Sums | None:
+    """Return the sums that a copy of ``source`` into ``target`` counts towards.
 
-    def __init__(self, context: Context) -> None:
-        import torch
-
-        self._places = context.places
-        self._tracing = torch._C._get_tracing_state
-
-    def __call__(
-        self,
-        table: Table,
-        frame: FrameType | None,
-        target: torch.Tensor,
-        source: torch.Tensor,
-        non_blocking: bool,  # noqa: FBT001 - passed on from the operator
-        elapsed_ns: int,
-    ) -> None:
-        """Add one copy of ``source`` into ``target`` up, if it was a conversion."""
-        if source.numel() == 1 < target.numel() or self._tracing() is not None:
-            return  # a number that fills a tensor is no array data
-        site = self._places.site(table, frame)
-        if site is None:
-            return
-        wrapped, table.wrapped = table.wrapped, None
-        from_array = (
-            wrapped is not None
-            and wrapped[0] is site
-            and wrapped[1] == source.numel()
-            and not source.untyped_storage().resizable()
-        )
-        dtypes = source.dtype, target.dtype
-        devices = source.device, target.device
-        if (
-            dtypes[0] is dtypes[1]
-            and devices[0] == devices[1]
-            and not from_array
-            and not asked_for(site)
-        ):
-            return
-        layout = laid_out_anew(source, target)
+    None where it was no conversion: a number that fills a tensor, or a temporary of a kernel's.
+    A contiguous copy on the CPU that changes the dtype is found by its dtypes alone next time.
+    """
+    wrapped, table.wrapped = table.wrapped, None
+    if source.numel() == 1 < target.numel():
+        return None
+    # The same instruction wrapped an array a moment ago: one border, one conversion.
+    from_array = (
+        wrapped is not None
+        and site.groups.get(source.dtype) is wrapped
+        and wrapped.count > 0
+        and not source.untyped_storage().resizable()
+    )
+    dtypes = source.dtype, target.dtype
+    devices = source.device, target.device
+    moved = devices[0] != devices[1]
+    if dtypes[0] is dtypes[1] and not moved and not from_array and not asked_for(site):
+        return None
+    layout = laid_out_anew(source, target)
+    plain = not (layout or moved or from_array or non_blocking)
+    key: Hashable = dtypes
+    if not (plain and devices[0].type == "cpu" and target.is_contiguous()):
         key = (dtypes, devices, non_blocking, layout, from_array)
-        sums = site.groups.get(key)
-        if sums is None:
-            sums = site.add(key, _start_copy(source, target, non_blocking, layout, from_array))
-        if from_array and wrapped is not None:
-            # The same instruction wrapped the array a moment ago: one border, one conversion.
-            wrapped[2].count -= 1
-        sums.count += 1
-        sums.elapsed_ns += elapsed_ns
-        sums.copies += 1
-        sums.read += source.nbytes
-        if devices[1].type != "meta":
-            sums.written += target.nbytes
+    sums = site.groups.get(key)
+    if sums is None:
+        sums = site.add(key, _start_copy(source, target, non_blocking, layout, from_array))
+    if from_array and wrapped is not None:
+        wrapped.count -= 1
+    if devices[1].type == "meta":
+        sums.written -= target.nbytes  # there is no memory behind it
+    return sums
 
 
 def asked_for(site: Site) -> bool:

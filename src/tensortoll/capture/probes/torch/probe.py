@@ -6,6 +6,7 @@ from typing import Any
 
 from tensortoll.capture.expressions import Seen
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.borders import install_borders
 from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
 from tensortoll.capture.probes.torch.kernels import install_kernels
@@ -22,8 +23,9 @@ class TorchProbe:
 
     def install(self, context: Context) -> None:
         """Override two kernels and replace the methods that lead out of torch."""
-        install_kernels(context)
+        wrapping = install_kernels(context)
         install_borders(context)
+        install_batches(context, wrapping)
 
     def describe(self, value: Any) -> Seen | None:
         """Return a strided tensor in numbers; None for a tensor without memory to point to."""
