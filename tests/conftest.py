@@ -5,77 +5,104 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import pytest
 
-TORCH_TENSOR = (
-    "numpy __array__ tolist item __float__ __int__ __bool__ __index__ __complex__ __dlpack__"
-).split()
-TORCH_C = "_to_dlpack _to_dlpack_versioned _from_dlpack".split()
-KERNELS = ("aten::copy_", "aten::lift_fresh")
-TENSORFLOW = {
-    "tensorflow.python.framework.constant_op": ("convert_to_eager_tensor",),
-    "tensorflow.python.framework.ops": ("EagerTensor", "convert_to_tensor"),
-    "tensorflow.python.framework.tensor_conversion_registry": ("convert",),
-    "tensorflow.python.pywrap_tfe": ("TFE_Py_FastPathExecute", "TFE_Py_Execute"),
+from tensortoll.capture import watch
+from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.sources import is_own
+
+OWNERS = (
+    "warnings",
+    "torch",
+    "torch._C",
+    "torch:Tensor",
+    "torch._C:TensorBase",
+    "torch.utils.data._utils.collate:default_collate_fn_map",
+    "tensorflow.python.pywrap_tfe",
+    "tensorflow.python.framework.constant_op",
+    "tensorflow.python.framework.ops",
+    "tensorflow.python.framework.ops:EagerTensor",
+    "tensorflow.python.framework.ops:_EagerTensorBase",
+    "tensorflow.python.framework.tensor_conversion_registry",
+    "tensorflow.python.ops.resource_variable_ops:BaseResourceVariable",
+    "tensorflow.python.ops.script_ops:FuncRegistry",
+)
+"""Modules, and classes in them, that probes change while a watch is on."""
+NAMED = {
+    "torch._C:_from_dlpack",
+    "torch._C:_to_dlpack",
+    "torch:frombuffer",
+    "torch:Tensor.numpy",
+    "torch:Tensor.__array__",
+    "torch:Tensor.tolist",
+    "torch:Tensor.item",
+    "tensorflow.python.framework.constant_op:convert_to_eager_tensor",
+    "tensorflow.python.pywrap_tfe:TFE_Py_FastPathExecute",
+    "tensorflow.python.pywrap_tfe:TFE_Py_Execute",
+    "tensorflow.python.framework.ops:EagerTensor.__init__",
 }
-_ABSENT = "absent"
+"""Functions that must be the very ones that were there before."""
+KERNELS = ("aten::copy_", "aten::lift_fresh")
+_originals: dict[str, Any] = {}
 
 
-def _state() -> dict[str, Any]:
-    """Return everything that a watch may change, of the libraries that are loaded."""
-    state: dict[str, Any] = {
-        "warnings._showwarnmsg": warnings._showwarnmsg,  # type: ignore[attr-defined]
-        "sys.meta_path": [finder for finder in sys.meta_path if _is_ours(finder)],
-        "warnings.filters": [one for one in warnings.filters if one[2] is Warning and one[0] == "ignore"],
-    }
+def _found(path: str) -> Any:
+    """Return `module:attribute.attribute` if the module is loaded to its end, else None."""
+    name, _, attributes = path.partition(":")
+    found: Any = sys.modules.get(name)
+    if found is None or getattr(found.__spec__, "_initializing", False):
+        return None
+    for attribute in filter(None, attributes.split(".")):
+        found = getattr(found, attribute, None)
+    return found
+
+
+def _left_in(owner: object) -> Iterator[str]:
+    members = owner if isinstance(owner, dict) else vars(owner)
+    for name, value in tuple(members.items()):
+        function = value.__func__ if type(value) in (staticmethod, classmethod) else value
+        if type(function) is FunctionType and is_own(function.__code__.co_filename):
+            yield f"{getattr(owner, '__name__', 'a table')}.{name}"
+
+
+def _kernels() -> dict[str, list[str]]:
+    """Return what is registered for the operators that the torch probe overrides."""
     torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "frombuffer"):
-        state["torch.frombuffer"] = torch.frombuffer
-        for name in TORCH_TENSOR:
-            state[f"torch.Tensor.{name}"] = vars(torch.Tensor).get(name, _ABSENT)
-        for name in TORCH_C:
-            state[f"torch._C.{name}"] = getattr(torch._C, name, _ABSENT)
-        for kernel in KERNELS:
-            state[kernel] = _registered(torch._C._dispatch_dump(kernel))
-    for module, names in TENSORFLOW.items():
-        loaded = sys.modules.get(module)
-        if loaded is not None and not loaded.__spec__._initializing:
-            state |= {f"{module}.{name}": getattr(loaded, name, _ABSENT) for name in names}
-    return state
+    if torch is None or _found("torch") is None:
+        return {}
+    return {one: sorted(torch._C._dispatch_dump(one).splitlines()) for one in KERNELS}
 
 
-def _is_ours(finder: object) -> bool:
-    return type(finder).__module__.startswith("tensortoll")
-
-
-def _registered(dump: str) -> list[str]:
-    """Return the kernels of an operator, without their addresses."""
-    return sorted(line for line in dump.splitlines() if "registered at" in line or "Python" in line)
-
-
-_before: dict[str, Any] = {}
+def _now() -> dict[str, Any]:
+    state = {path: found for path in NAMED if (found := _found(path)) is not None}
+    return {**state, **_kernels()}
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays_installed() -> Iterator[None]:
     """Fail the test that leaves anything of a watch behind."""
-    for name, value in _state().items():
-        _before.setdefault(name, value)
+    for name, value in _now().items():
+        _originals.setdefault(name, value)
     yield
-    from tensortoll.capture import watch
-    from tensortoll.capture.expressions import RUNNING
-
     left = watch.current()
     if left is not None:
         left.stop()  # or every later test would fail as well
-    for name, value in _state().items():
-        known = _before.setdefault(name, value)
-        assert known == value, f"{name} is not as it was"
+    owners = [owner for path in OWNERS if (owner := _found(path)) is not None]
+
     assert left is None, "a watch was still on"
     assert RUNNING.recorder is None
-    assert not RUNNING.describers
+    assert {} == RUNNING.describers
+    assert [] == [name for owner in owners for name in _left_in(owner)]
+    assert [] == [one for one in sys.meta_path if type(one).__module__.startswith("tensortoll")]
+    assert [] == [one for one in warnings.filters if one == ("ignore", None, Warning, None, 0)]
+    for name, value in _now().items():
+        if name not in KERNELS:
+            assert _originals.setdefault(name, value) is value, f"{name} is not the original"
+        else:
+            assert _originals.setdefault(name, value) == value
 
 
 @pytest.fixture
@@ -86,12 +113,13 @@ def shell() -> Iterator[Any]:
 
     settings = Config()
     settings.HistoryManager.hist_file = ":memory:"
-    settings.InteractiveShell.colors = "NoColor"
+    settings.InteractiveShell.colors = "nocolor"
     before = sys.excepthook, sys.displayhook, sys.modules["__main__"]
     made = InteractiveShell.instance(config=settings)
     made.run_line_magic("load_ext", "tensortoll")
     yield made
-    made.run_line_magic("unload_ext", "tensortoll")
+    if "tensortoll" in made.extension_manager.loaded:
+        made.run_line_magic("unload_ext", "tensortoll")
     made.history_manager.end_session()
     made.restore_sys_module_state()
     InteractiveShell.clear_instance()

@@ -30,34 +30,13 @@ class Twins(NamedTuple):
 _OF_FUNCTION: Final[weakref.WeakKeyDictionary[Any, Twins]] = weakref.WeakKeyDictionary()
 
 
-class Originals:
-    """The codes of one text as written, to be found by where they stand in it."""
+Compile = Callable[[ast.Module, str, int], Iterable[CodeType]]
+"""Compiles a tree under a file name, with flags for `compile`."""
 
-    def __init__(self, tree: ast.Module, filename: str, flags: int = 0) -> None:
-        """Keep the text; it is compiled when first asked for.
 
-        Args:
-            tree: As written.
-            filename: That the rewritten codes have.
-            flags: For `compile`.
-        """
-        self._tree = tree
-        self._filename = filename
-        self._flags = flags
-        self._codes: dict[tuple[object, ...], CodeType] | None = None
-
-    def of(self, rewritten: CodeType) -> CodeType | None:
-        """Return the code of the same function as written."""
-        if self._codes is None:
-            with silenced():  # the user was warned when the text itself was compiled
-                codes = tuple(by_statement(self._tree, self._filename, self._flags))
-            self._codes = {_standing(one): one for code in codes for one in nested(code)}
-        found = self._codes.get(_standing(rewritten))
-        # A closure's cells are looked up by position: they must be the same.
-        if found is None or found.co_freevars != rewritten.co_freevars:
-            return None
-        return found
-
+def as_a_whole(tree: ast.Module, filename: str, flags: int = 0) -> Iterator[CodeType]:
+    """Compile a text as Python compiles a script."""
+    yield compile(tree, filename, "exec", flags=flags, dont_inherit=True)
 
 
 def by_statement(tree: ast.Module, filename: str, flags: int = 0) -> Iterator[CodeType]:
@@ -71,6 +50,40 @@ def by_statement(tree: ast.Module, filename: str, flags: int = 0) -> Iterator[Co
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             for one in statement.names:
                 flags |= getattr(__future__, one.name).compiler_flag
+
+
+class Originals:
+    """The codes of one text as written, to be found by where they stand in it."""
+
+    def __init__(
+        self, tree: ast.Module, filename: str, flags: int = 0, compile_: Compile = as_a_whole
+    ) -> None:
+        """Keep the text; it is compiled when first asked for.
+
+        Args:
+            tree: As written.
+            filename: That the rewritten codes have.
+            flags: For `compile`.
+            compile_: How the text itself is compiled.
+        """
+        self._compile = compile_
+        self._tree = tree
+        self._filename = filename
+        self._flags = flags
+        self._codes: dict[tuple[object, ...], CodeType] | None = None
+
+    def of(self, rewritten: CodeType) -> CodeType | None:
+        """Return the code of the same function as written."""
+        if self._codes is None:
+            with silenced():  # the user was warned when the text itself was compiled
+                codes = tuple(self._compile(self._tree, self._filename, self._flags))
+            self._codes = {_standing(one): one for code in codes for one in nested(code)}
+        found = self._codes.get(_standing(rewritten))
+        # A closure's cells are looked up by position: they must be the same.
+        if found is None or found.co_freevars != rewritten.co_freevars:
+            return None
+        return found
+
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:

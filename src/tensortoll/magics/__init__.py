@@ -26,7 +26,7 @@ def unregister(shell: InteractiveShell) -> None:
     session = vars(shell).pop(_SESSION, None)
     if isinstance(session, Session):
         session.uninstall()
-        for kind, names in TensorcostMagics.registered.items():
+        for kind, names in TensorcostMagics.names.items():
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
 

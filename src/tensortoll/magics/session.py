@@ -212,7 +212,9 @@ class Session:
             watch.sources.add(code.co_filename, cell.source)
             if cell.rewritten is not None and not cell.ran:
                 flags = self.shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-                originals = Originals(cell.rewritten.original, code.co_filename, flags)
+                originals = Originals(
+                    cell.rewritten.original, code.co_filename, flags, by_statement
+                )
                 watch.texts.add(code.co_filename, originals)
         cell.ran = True
         return baked(code, cell.rewritten.expressions if cell.rewritten else {})

@@ -28,7 +28,7 @@ _COROUTINE = 0x80
 class TensorcostMagics(Magics):
     """`%%tensorcost`, `%tensorcost` and `%convcheck`."""
 
-    registered: ClassVar[dict[Literal["line", "cell"], tuple[str, ...]]] = {
+    names: ClassVar[dict[Literal["line", "cell"], tuple[str, ...]]] = {
         "cell": ("tensorcost",),
         "line": ("tensorcost", "convcheck"),
     }
