@@ -21,13 +21,14 @@ from tensortoll.model import (
     LineCost,
     Place,
     Proof,
-    Recording,
     Route,
     Source,
     Span,
     Totals,
 )
-from tensortoll.store import from_dict, load, save, to_dict
+from tensortoll.recording import Recording, load
+
+from_dict, to_dict, save = Recording.from_dict, Recording.to_dict, Recording.save
 
 texts = st.text(st.characters(), max_size=12)  # Lone surrogates and control characters as well.
 naturals = st.integers(0, 2**63)

@@ -13,30 +13,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from tensortoll.capture.checking import Verdict as Verdict
+    from tensortoll.capture.block import record as record
     from tensortoll.capture.checking import check as check
-    from tensortoll.capture.recording import record as record
     from tensortoll.capture.running import run_source as run_source
     from tensortoll.errors import TensortollError as TensortollError
-    from tensortoll.model import Recording as Recording
-    from tensortoll.model import merged as merged
-    from tensortoll.store import load as load
+    from tensortoll.recording import Recording as Recording
+    from tensortoll.recording import load as load
+    from tensortoll.recording import merged as merged
+    from tensortoll.verdict import Verdict as Verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Recording": "tensortoll.model",
+    "Recording": "tensortoll.recording",
     "TensortollError": "tensortoll.errors",
-    "Verdict": "tensortoll.capture.checking",
+    "Verdict": "tensortoll.verdict",
     "check": "tensortoll.capture.checking",
-    "load": "tensortoll.store",
-    "merged": "tensortoll.model",
-    "record": "tensortoll.capture.recording",
+    "load": "tensortoll.recording",
+    "merged": "tensortoll.recording",
+    "record": "tensortoll.capture.block",
     "run_source": "tensortoll.capture.running",
 }
 """Where the public names stand. They are looked up when first used: importing us stays cheap."""
 
-__all__ = [*_HOMES, "load_ipython_extension", "unload_ipython_extension"]  # noqa: PLE0604 - all strings
+__all__ = [*_HOMES, "load_ipython_extension", "unload_ipython_extension"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll import store
 from tensortoll.errors import MissingLibraryError, NotebookError
-from tensortoll.model import Recording, merged
+from tensortoll.recording import Recording, merged
 
 if TYPE_CHECKING:
     from nbclient import NotebookClient
@@ -118,5 +117,5 @@ def _prepare(client: NotebookClient, folder: str) -> None:
 def _taken(folder: Path) -> Iterator[Recording]:
     """Yield the recordings that the kernel has written, in order, and remove them."""
     for path in sorted(folder.glob("*.json")):
-        yield store.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        yield Recording.from_dict(json.loads(path.read_text(encoding="utf-8")))
         path.unlink()

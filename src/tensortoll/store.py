@@ -1,141 +1,22 @@
-"""A recording as JSON, version 1: written whole or not at all, read with suspicion.
-
-A recording may come from another machine, another version or a broken disk, so everything in it
-is looked at before it becomes a value. Unknown keys are ignored, so that a later version may add
-some without shutting out this one.
-"""
+"""JSON documents in files: written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn, get_args
+from typing import NoReturn
 
-from tensortoll.document import Item, refuse
 from tensortoll.errors import RecordingFormatError
-from tensortoll.model import (
-    Conversion,
-    Effect,
-    Environment,
-    Failure,
-    Finding,
-    Hazard,
-    Kind,
-    LineCost,
-    Outcome,
-    Place,
-    Proof,
-    Recording,
-    Route,
-    Source,
-    Span,
-    Totals,
-)
-
-FORMAT: Final = "tensortoll-recording"
-VERSION: Final = 1
-
-_MAX_LOSS: Final = 2**63
-_OUTCOMES: Final[Mapping[str, Outcome]] = {one: one for one in get_args(Outcome)}
-_EFFECTS: Final[Mapping[str, Effect]] = {one: one for one in get_args(Effect)}
-_LINE_COSTS: Final = (
-    "hits",
-    "elapsed_ns",
-    "allocated_bytes",
-    "allocations",
-    "peak_bytes",
-    "unexplained_bytes",
-)
-_FAILURE_TEXTS: Final = ("expression", "error", "cause", "explanation", "remedy")
 
 
-def to_dict(recording: Recording) -> dict[str, object]:
-    """Return a recording as the JSON document that stands for it."""
-    numbers: dict[Source, int] = {}
-
-    def numbered(source: Source) -> int:
-        return numbers.setdefault(source, len(numbers))
-
-    for source in recording.sources:
-        numbered(source)
-    about = recording.environment
-    document: dict[str, object] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "environment": {
-            "python": about.python,
-            "platform": about.platform,
-            "libraries": dict(about.libraries),
-            "process": {"pid": about.pid, "rank": about.rank, "host": about.host},
-        },
-        "sources": [],
-        "elapsed_ns": recording.elapsed_ns,
-        "conversions": [_conversion_out(one, numbered) for one in recording.conversions],
-    }
-    for key in ("lines", "failures", "hazards", "findings"):
-        document[key] = [_item_out(one, numbered) for one in getattr(recording, key)]
-    document["overhead_ns"] = recording.overhead_ns
-    document["blind_spots"] = list(recording.blind_spots)
-    document["faults"] = list(recording.faults)
-    # Last, as conversions may name a source that the recording itself does not list.
-    document["sources"] = [{"name": one.name, "text": one.text} for one in numbers]
-    return document
-
-
-def from_dict(document: object) -> Recording:
-    """Return the recording that a JSON document stands for.
+def read_document(path: str | os.PathLike[str]) -> object:
+    """Return the JSON document that a file holds.
 
     Raises:
-        RecordingFormatError: If it is no recording, a damaged one, or one of a newer version.
-    """
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        message = f'this is no tensortoll recording: its "format" is not "{FORMAT}"'
-        raise RecordingFormatError(message)
-    item = Item(document)
-    version = item.integer("version", low=1)
-    if version > VERSION:
-        message = (
-            f"the recording has version {version}, this tensortoll reads up to {VERSION}: "
-            "upgrade with pip install -U tensortoll"
-        )
-        raise RecordingFormatError(message)
-    sources = tuple(
-        Source(one.text("name"), one.optional_text("text"))
-        for one in item.children("sources", required=True)
-    )
-    return Recording(
-        conversions=tuple(
-            _conversion_in(one, _source_of(one, sources))
-            for one in item.children("conversions", required=True)
-        ),
-        sources=sources,
-        elapsed_ns=item.integer("elapsed_ns"),
-        lines=tuple(_line_in(one, _source_of(one, sources)) for one in item.children("lines")),
-        failures=tuple(
-            _failure_in(one, _source_of(one, sources)) for one in item.children("failures")
-        ),
-        hazards=tuple(
-            _hazard_in(one, _source_of(one, sources)) for one in item.children("hazards")
-        ),
-        findings=tuple(
-            _finding_in(one, _source_of(one, sources)) for one in item.children("findings")
-        ),
-        overhead_ns=item.integer("overhead_ns", 0),
-        blind_spots=item.texts("blind_spots"),
-        faults=item.texts("faults"),
-        environment=_environment_in(item.optional_child("environment")),
-    )
-
-
-def load(path: str | os.PathLike[str]) -> Recording:
-    """Return the recording that a file holds.
-
-    Raises:
-        RecordingFormatError: If the file holds no recording that this version can read.
+        RecordingFormatError: If the file holds no JSON, or not all of it.
         OSError: If the file can't be read at all.
     """
     content = Path(path).read_bytes()
@@ -144,10 +25,7 @@ def load(path: str | os.PathLike[str]) -> Recording:
         message = f"{name} is empty: no recording was written to it"
         raise RecordingFormatError(message)
     try:
-        return from_dict(json.loads(content, parse_constant=_no_constant))
-    except RecordingFormatError as error:
-        message = f"{name}: {error}"
-        raise RecordingFormatError(message) from None
+        document: object = json.loads(content, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         if not error.doc[error.pos :].strip() or error.msg.startswith("Unterminated"):
             message = f"{name} breaks off in the middle: it was not written or copied whole"
@@ -161,15 +39,17 @@ def load(path: str | os.PathLike[str]) -> Recording:
         message = f"{name} is no recording: {error}"
         raise RecordingFormatError(message) from None
 
+    return document
 
-def save(recording: Recording, path: str | os.PathLike[str]) -> None:
-    """Write a recording to a file: all of it, or nothing and the file as it was.
+
+def write_document(document: object, path: str | os.PathLike[str]) -> None:
+    """Write a JSON document to a file: all of it, or nothing and the file as it was.
 
     Raises:
         OSError: If the file can't be written.
     """
     # ASCII keeps lone surrogates, which a user's source may hold, writable and readable.
-    content = (json.dumps(to_dict(recording), allow_nan=False) + "\n").encode("ascii")
+    content = (json.dumps(document, allow_nan=False) + "\n").encode("ascii")
     # A link is written through, not replaced.
     target = Path(path).resolve()
     if target.exists() and not target.is_file():  # A pipe or /dev/stdout can't be replaced.
@@ -188,133 +68,6 @@ def save(recording: Recording, path: str | os.PathLike[str]) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-
-
-def _conversion_out(one: Conversion, numbered: Callable[[Source], int]) -> dict[str, object]:
-    place, route = one.route.place, one.route
-    item: dict[str, object] = {
-        "source": numbered(place.source),
-        "line": place.line,
-        "end_line": place.end_line,
-        "column": place.column,
-        "end_column": place.end_column,
-        "expression": place.expression,
-        "operation": route.operation,
-        "outcome": route.outcome,
-        "effects": list(route.effects),
-        "implicit": route.implicit,
-        "from": route.origin._asdict(),
-        "to": route.target._asdict(),
-        **one.totals._asdict(),
-        "via": route.via,
-        "where": route.where,
-        "shape": None if one.shape is None else list(one.shape),
-    }
-    if one.proof is not None:
-        item["proof"] = {"origin": list(one.proof.origin), "target": list(one.proof.target)}
-    return item
-
-
-def _item_out(
-    one: LineCost | Failure | Hazard | Finding, numbered: Callable[[Source], int]
-) -> dict[str, object]:
-    item: dict[str, object] = {key: getattr(one, key) for key in type(one).__slots__}
-    item["source"] = numbered(one.source)
-    if isinstance(one, Finding):
-        item["caveats"] = list(one.caveats)
-    return item
-
-
-def _source_of(item: Item, sources: tuple[Source, ...]) -> Source:
-    number = item.integer("source")
-    if number >= len(sources):
-        refuse(item.path("source"), number, f"the number of one of {len(sources)} sources")
-    return sources[number]
-
-
-def _conversion_in(item: Item, source: Source) -> Conversion:
-    line = item.integer("line")
-    route = Route(
-        place=Place(
-            source,
-            line,
-            item.integer("end_line", line),
-            item.optional_integer("column"),
-            item.optional_integer("end_column"),
-            item.text("expression"),
-        ),
-        operation=item.text("operation"),
-        outcome=item.word("outcome", _OUTCOMES),
-        effects=item.words("effects", _EFFECTS),
-        implicit=item.truth("implicit"),
-        origin=_kind_in(item.child("from")),
-        target=_kind_in(item.child("to")),
-        via=item.optional_text("via"),
-        where=item.text("where", "main"),
-    )
-    return Conversion(
-        route,
-        Totals(*map(item.integer, Totals._fields)),
-        item.integers("shape") if item.has("shape") else None,
-        _proof_in(item.child("proof")) if item.has("proof") else None,
-    )
-
-
-def _kind_in(item: Item) -> Kind:
-    return Kind(item.text("library"), item.text("dtype"), item.text("device", "cpu"))
-
-
-def _proof_in(item: Item) -> Proof:
-    spans = []
-    for key in Proof._fields:
-        ends = item.integers(key)
-        if len(ends) != len(Span._fields) or ends[0] > ends[1]:
-            refuse(item.path(key), list(ends), "two addresses, the lower first")
-        spans.append(Span(*ends))
-    return Proof(*spans)
-
-
-def _line_in(item: Item, source: Source) -> LineCost:
-    numbers = {key: item.integer(key, 0) for key in _LINE_COSTS}
-    return LineCost(source, item.integer("line"), **numbers)
-
-
-def _failure_in(item: Item, source: Source) -> Failure:
-    texts = {key: item.text(key) for key in _FAILURE_TEXTS}
-    return Failure(source, item.integer("line"), **texts)
-
-
-def _hazard_in(item: Item, source: Source) -> Hazard:
-    texts = {key: item.text(key) for key in ("written", "aliased", "detail")}
-    return Hazard(source, item.integer("alias_line"), item.integer("write_line"), **texts)
-
-
-def _finding_in(item: Item, source: Source) -> Finding:
-    return Finding(
-        rule=item.text("rule"),
-        source=source,
-        line=item.integer("line"),
-        title=item.text("title"),
-        suggestion=item.text("suggestion"),
-        verified=item.truth("verified"),
-        # What costs memory to save time, or time to save memory, is worth saying too.
-        saved_bytes=item.integer("saved_bytes", 0, low=-_MAX_LOSS),
-        saved_ns=item.integer("saved_ns", 0, low=-_MAX_LOSS),
-        caveats=item.texts("caveats"),
-    )
-
-
-def _environment_in(item: Item) -> Environment:
-    libraries = item.optional_child("libraries")
-    process = item.optional_child("process")
-    return Environment(
-        python=item.text("python", ""),
-        platform=item.text("platform", ""),
-        libraries={name: libraries.text(name) for name in libraries.values},
-        pid=process.optional_integer("pid"),
-        rank=process.optional_integer("rank"),
-        host=process.optional_text("host"),
-    )
 
 
 def _no_constant(name: str) -> NoReturn:

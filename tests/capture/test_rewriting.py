@@ -230,7 +230,10 @@ def test_what_can_not_convert_is_not_rewritten(text):
         ("ä = 'é🎉', größe.copy()", (1, 1, 10, 22, "größe.copy()")),
         ("'🎉' + f(np.asarray('日本'))", (1, 1, 8, 24, "np.asarray('日本')")),
         ("if 1:\n\tx = a.copy()", (2, 2, 5, 13, "a.copy()")),
-        ("x = np.array(\n    rows,\n    'f4',\n)", (1, 4, 4, 1, "np.array(\n    rows,\n    'f4',\n)")),
+        (
+            "x = np.array(\n    rows,\n    'f4',\n)",
+            (1, 4, 4, 1, "np.array(\n    rows,\n    'f4',\n)"),
+        ),
         ("x = (\n    größe\n    .T\n    .copy()\n)", (4, 4, 4, 11, ".copy()")),
         ("x = (a.T.\n  copy())", (2, 2, 2, 8, "copy()")),
         ("print(f'{a.copy()} {b}')", (1, 1, 9, 17, "a.copy()")),
@@ -347,7 +350,9 @@ def test_functions_carry_expressions_again_in_the_next_watch():
 
     assert {("<defines>", 4), ("<defines>", 6), ("<defines>", 8)} == places
     assert all([] == ours(function) for function in functions_of(names))
-    assert not any(code is f.__code__ for code, f in zip(names["carried"], names["fs"], strict=True))
+    assert not any(
+        code is f.__code__ for code, f in zip(names["carried"], names["fs"], strict=True)
+    )
 
 
 def test_a_function_given_new_code_keeps_it():
@@ -394,7 +399,9 @@ AXES = st.lists(st.integers(0, 4), min_size=1, max_size=3)
 def indexed(draw: Any) -> tuple[Any, Any]:
     """Draw an array, possibly strided or reversed, and a basic index into it."""
     shape = draw(AXES)
-    array = np.zeros([n * 2 for n in shape])[tuple(slice(None, None, draw(st.sampled_from([1, 2, -1]))) for _ in shape)]
+    array = np.zeros([n * 2 for n in shape])[
+        tuple(slice(None, None, draw(st.sampled_from([1, 2, -1]))) for _ in shape)
+    ]
     if draw(st.booleans()):
         array = array.T
     parts: list[Any] = []

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tensortoll.capture import running
-from tensortoll.model import Conversion, Recording
+from tensortoll.model import Conversion
+from tensortoll.recording import Recording
 
-tf = pytest.importorskip("tensorflow")
+import tensorflow as tf
 
-from tensorflow.python import pywrap_tfe  # noqa: E402 - after the library was found
-from tensorflow.python.framework import constant_op, ops  # noqa: E402
-from tensorflow.python.ops import resource_variable_ops, script_ops  # noqa: E402
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.framework import constant_op, ops
+from tensorflow.python.ops import resource_variable_ops, script_ops
 
 SIZE = 6_000
 

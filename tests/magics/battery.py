@@ -24,8 +24,10 @@ from unittest import mock
 CELLS = Path(__file__).with_name("battery.txt")
 MAGIC = "%%tensorcost -q"
 ADDRESS = re.compile(r"(0x|(?<=object at )|(?<=stopped ))[0-9a-fA-F]{6,}")
-TIMES = re.compile(r"\b\d[\d.,]* ?(ns|µs|us|ms|s)\b( ± [^)]*\))?")
-CELL_FILE = re.compile(r"(\S*[\\/]ipykernel_\d+[\\/]\d+\.py|<ipython-input-[^>]*>|<tensorcost[^>]*>)")
+TIMES = re.compile(r"\b\d[\d.,e+]* ?(ns|µs|us|ms|s)\b( ± [^)]*\))?")
+CELL_FILE = re.compile(
+    r"(\S*[\\/]ipykernel_\d+[\\/]\d+\.py|<ipython-input-[^>]*>|<tensorcost[^>]*>)"
+)
 ERROR_LINE = re.compile(r"^(-+> ?)(\d+) +", re.MULTILINE)
 CONTEXT = re.compile(r"^ +\d+(?= |$).*\n", re.MULTILINE)
 """The lines around an error: how many IPython shows of them is not the same twice."""
@@ -153,13 +155,13 @@ def _shown(value: object) -> str:
         value = sorted(value, key=repr)
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a snippet's own class
+    except Exception as error:
         text = f"no repr: {error}"
     return ADDRESS.sub("0x…", CELL_FILE.sub("<cell>", text))
 
 
 def _shifted(text: str, shift: int) -> str:
-    """Return output without what changes from run to run, its line numbers those of a plain cell."""
+    """Return output without what changes from run to run, with a plain cell's line numbers."""
     text = TIMES.sub("<time>", ADDRESS.sub("0x…", CELL_FILE.sub("<cell>", text)))
     text = text.replace(str(Path.cwd()), "<folder>")
     text = MENTIONS.sub(lambda m: m[1] + str(int(m[2]) - shift), text)

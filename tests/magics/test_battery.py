@@ -98,7 +98,9 @@ def _named() -> list[Any]:
 
 @pytest.mark.parametrize("name", _named())
 def test_a_watched_cell_behaves_as_a_plain_one(name: str, sides: Any) -> None:
-    """Output, value, error, traceback and names of a cell are those of the cell without the magic."""
+    """
+    Output, value, error, traceback and names are those of the cell without the magic.
+    """
     plain, watched = sides
 
     assert len(plain[name]) == len(watched[name])

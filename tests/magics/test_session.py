@@ -9,7 +9,7 @@ import pytest
 from IPython.utils.capture import capture_output
 
 from tensortoll.capture import expressions, watch
-from tensortoll.model import Recording
+from tensortoll.recording import Recording
 
 CONVERTS = "import numpy as np\na = np.ones(1000)\nb = a.astype('f4')\n"
 
@@ -344,7 +344,9 @@ def test_timing_above_the_magic_runs_the_cell_once(shell):
     """
     Below another cell magic the cell is still watched, and run once.
     """
-    result, _, _ = run(shell, f"%%time\n%%tensorcost -q -o kept\n{CONVERTS}n = globals().get('n', 0) + 1\nn")
+    result, _, _ = run(
+        shell, f"%%time\n%%tensorcost -q -o kept\n{CONVERTS}n = globals().get('n', 0) + 1\nn"
+    )
 
     assert 1 == result.result
     assert 1 == len(shell.user_ns["kept"].conversions)
@@ -430,7 +432,10 @@ LEFT = (
 
 @pytest.mark.parametrize(
     "body",
-    ["for _ in range(600):\n    b = a.astype('f4')\n    time.sleep(0.05)", "await asyncio.sleep(30)"],
+    [
+        "for _ in range(600):\n    b = a.astype('f4')\n    time.sleep(0.05)",
+        "await asyncio.sleep(4)",
+    ],
 )
 def test_an_interrupted_cell_leaves_the_kernel_usable(kernel, body):
     """
@@ -441,9 +446,9 @@ def test_an_interrupted_cell_leaves_the_kernel_usable(kernel, body):
     from nbclient.exceptions import CellExecutionError
     from nbclient.util import run_sync
 
-    timer = Timer(1.5, lambda: run_sync(kernel.km.interrupt_kernel)())
+    timer = Timer(1.5, run_sync(kernel.km.interrupt_kernel))
     timer.start()
-    with pytest.raises(CellExecutionError, match="KeyboardInterrupt|CancelledError"):
+    with pytest.raises(CellExecutionError, match=r"KeyboardInterrupt|CancelledError"):
         execute(kernel, f"%%tensorcost -q\n{body}")
     timer.join()
 

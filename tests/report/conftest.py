@@ -13,12 +13,12 @@ from tensortoll.model import (
     LineCost,
     Place,
     Proof,
-    Recording,
     Route,
     Source,
     Span,
     Totals,
 )
+from tensortoll.recording import Recording
 
 COSTLY = Source(
     "cell [7]",

@@ -6,9 +6,11 @@ import copy
 import random
 
 from tensortoll.errors import RecordingFormatError
+from tensortoll.recording import Recording
 from tensortoll.report import build_all
 from tensortoll.report.renderers import RENDERERS
-from tensortoll.store import from_dict, to_dict
+
+from_dict, to_dict = Recording.from_dict, Recording.to_dict
 
 
 def places_in(value, path=()):

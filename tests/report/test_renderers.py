@@ -20,11 +20,11 @@ from tensortoll.model import (
     Hazard,
     Kind,
     Place,
-    Recording,
     Route,
     Source,
     Totals,
 )
+from tensortoll.recording import Recording
 from tensortoll.report import Card, build
 from tensortoll.report.renderers import RENDERERS, html, markdown, terminal
 from tensortoll.report.shown import Shown

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tensortoll.model import Conversion, Kind, Place, Recording, Route, Source, Totals
+from tensortoll.model import Conversion, Kind, Place, Route, Source, Totals
+from tensortoll.recording import Recording
 from tensortoll.report import build, build_all
 from tensortoll.report.bars import bar
 from tensortoll.report.renderers import html, terminal

@@ -20,7 +20,9 @@ from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources, all_but_libraries, only
 from tensortoll.capture.speed import SMALLEST_BYTES, copy_bytes_per_s
 from tensortoll.capture.watch import Watch
-from tensortoll.model import Recording, Sharing, Source, Verdict
+from tensortoll.model import Sharing, Source
+from tensortoll.recording import Recording
+from tensortoll.verdict import Verdict
 
 NAME: Final = "<convcheck>"
 BUDGET_S: Final = 0.3
@@ -135,14 +137,14 @@ def check_source(
     with watch:
         rewritten = rewritten_for(watch, module, source, namespace)
         changed = rewritten.tree.body[0]
-        assert isinstance(changed, ast.Expr)  # noqa: S101 - an expression stays one
+        assert isinstance(changed, ast.Expr)
         code = compile(ast.Expression(changed.value), NAME, "eval", dont_inherit=True)
         code = baked(code, rewritten.expressions)
         started = time.perf_counter_ns()
-        value = eval(code, namespace)  # noqa: S307 - evaluating the user's expression is the task
+        value = eval(code, namespace)
         elapsed = time.perf_counter_ns() - started
     original = rewritten.original.body[0]
-    assert isinstance(original, ast.Expr)  # noqa: S101 - see above
+    assert isinstance(original, ast.Expr)
     reason = why_not_repeated(original.value, namespace, watch)
     times: tuple[int, ...] = (elapsed,)
     if reason is None:
@@ -163,7 +165,7 @@ def _timed(code: Any, namespace: dict[str, Any]) -> Iterator[int]:
     deadline = time.perf_counter() + BUDGET_S
     for _ in range(MOST_REPETITIONS):
         started = time.perf_counter_ns()
-        value = eval(code, namespace)  # noqa: S307 - the user's expression, found to be repeatable
+        value = eval(code, namespace)
         yield time.perf_counter_ns() - started
         del value
         if time.perf_counter() > deadline:

@@ -6,7 +6,6 @@ expressions only while a watch is on.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -83,7 +82,6 @@ class Originals:
         if found is None or found.co_freevars != rewritten.co_freevars:
             return None
         return found
-
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -168,9 +166,8 @@ def functions_in(namespace: Mapping[str, Any]) -> Iterator[FunctionType]:
         # Not `isinstance`, which asks the object for its `__class__`: a proxy would wake up.
         if type(value) is FunctionType:
             yield value
-        elif (
-            issubclass(type(value), type)
-            and vars(value).get("__module__") == namespace.get("__name__")
+        elif issubclass(type(value), type) and vars(value).get("__module__") == namespace.get(
+            "__name__"
         ):
             for member in tuple(vars(value).values()):
                 yield from _plain_functions(member)

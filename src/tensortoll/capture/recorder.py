@@ -13,17 +13,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from tensortoll.model import (
-    Conversion,
-    Effect,
-    Kind,
-    Outcome,
-    Place,
-    Proof,
-    Route,
-    Source,
-    Totals,
-)
+from tensortoll.model import Conversion, Effect, Kind, Outcome, Place, Proof, Route, Source, Totals
 
 ELSEWHERE = Place(Source("(other places)", None), 0, 0, None, None, "")
 """Stands for every place beyond the recorder's limit."""

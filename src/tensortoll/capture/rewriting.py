@@ -102,7 +102,7 @@ def rewrite(
         rewriter = _Rewriter(source, rewrites, explicit, Names(tree, namespace))
         changed = rewriter.visit(tree)
         ast.fix_missing_locations(changed)
-    except Exception as error:  # noqa: BLE001 - the caller counts it as a fault
+    except Exception as error:
         return Rewritten(original, original, {}, error)
     return Rewritten(changed, original, rewriter.expressions)
 

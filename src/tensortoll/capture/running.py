@@ -15,7 +15,8 @@ from tensortoll.capture.rewriting import Rewritten, baked, handed_to_compilers, 
 from tensortoll.capture.sources import only
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
-from tensortoll.model import Recording, Source
+from tensortoll.model import Source
+from tensortoll.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ def run(
         code = prepare(watch, tree, source, filename, namespace)
         try:
             try:
-                exec(code, namespace)  # noqa: S102 - running the user's text is what this is for
+                exec(code, namespace)
             finally:
                 before_end()
-        except BaseException as raised:  # noqa: BLE001 - handed on once the watch has ended
+        except BaseException as raised:
             without_own_frames(raised)
             error = raised.with_traceback(_from_text(raised.__traceback__, filename))
     watch.restore_names(namespace)

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from tensortoll.capture.running import run
 from tensortoll.errors import TensortollError
-from tensortoll.model import Recording
+from tensortoll.recording import Recording
 
 FAILED_STATUS = 1
 

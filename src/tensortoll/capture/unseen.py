@@ -46,7 +46,7 @@ def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def charge_warnings_to_the_caller(patches: Patches) -> None:
-    """Have a warning that is charged to one of our lines be shown as that of the line we act for."""
+    """Have a warning that is charged to one of our lines be shown at the line we act for."""
     if hasattr(warnings, "_showwarnmsg"):
         patches.replace(warnings, "_showwarnmsg", _charging)
 

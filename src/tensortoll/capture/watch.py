@@ -17,9 +17,9 @@ from typing import Any
 
 from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
-from tensortoll.capture.patching import Patches
 from tensortoll.capture.expressions import RUNNING, Seen
 from tensortoll.capture.functions import Texts
+from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
 from tensortoll.capture.rewriting import Rewrites
@@ -27,7 +27,8 @@ from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError
-from tensortoll.model import Environment, Recording, Source, fault_text, merged
+from tensortoll.model import Environment, Source
+from tensortoll.recording import Recording, fault_text, merged
 
 _current: Watch | None = None
 _starting = threading.Lock()
@@ -132,7 +133,7 @@ class Watch:
                 return
             self._probes[library].install(self._context)
             self.libraries.append(library)
-        except Exception as error:  # noqa: BLE001 - counted and shown as a fault
+        except Exception as error:
             self.recorder.fault(f"could not watch {library}", error)
         if self._started_ns:
             self._own_ns += time.perf_counter_ns() - began
@@ -146,7 +147,7 @@ class Watch:
             for step in steps:
                 try:
                     step()
-                except Exception as error:  # noqa: BLE001 - the other steps must be made
+                except Exception as error:
                     self.recorder.fault(f"ending the watch, in {step.__name__}", error)
         finally:
             _current = None

@@ -18,9 +18,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from tensortoll import store
 from tensortoll.capture.recorder import Recorder
-from tensortoll.model import Recording, fault_text
+from tensortoll.recording import Recording, fault_text
 
 PATIENCE_S: Final = 0.5
 """How long to wait at the end for workers that are just ending."""
@@ -74,7 +73,7 @@ class Workers:
             blind_spots=self._recorder.blind_spots,
             faults=tuple(fault_text(why, times) for why, times in faults.items()),
         )
-        text = json.dumps(store.to_dict(recording))
+        text = json.dumps(recording.to_dict())
         with contextlib.suppress(OSError):  # the parent is done and has cleaned up
             unfinished = self._file("part")
             unfinished.write_text(text, encoding="utf-8")
@@ -93,7 +92,7 @@ class Workers:
         recordings = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                recordings.append(store.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+                recordings.append(Recording.from_dict(json.loads(path.read_text(encoding="utf-8"))))
             except (OSError, ValueError) as error:
                 self._recorder.fault("reading a worker's counts", error)
         shutil.rmtree(self._folder, ignore_errors=True)

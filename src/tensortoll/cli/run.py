@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from tensortoll import store
 from tensortoll.capture.scripts import run_script
 from tensortoll.errors import TensortollError
-from tensortoll.model import Recording
+from tensortoll.recording import Recording
 from tensortoll.report import build_all
 from tensortoll.report.renderers import html, terminal
 
@@ -75,7 +74,7 @@ class RunCommand:
     @staticmethod
     def _write(recording: Recording, options: argparse.Namespace) -> None:
         if options.json:
-            store.save(recording, options.json)
+            recording.save(options.json)
         if options.html:
             options.html.write_text(html.page(build_all(recording)), encoding="utf-8")
 

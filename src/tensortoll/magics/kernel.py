@@ -7,8 +7,8 @@ from pathlib import Path
 
 from IPython.core.getipython import get_ipython
 
-from tensortoll import magics, store
-from tensortoll.model import Recording
+from tensortoll import magics
+from tensortoll.recording import Recording
 
 
 def record_into(folder: str) -> None:
@@ -26,6 +26,6 @@ def record_into(folder: str) -> None:
     numbers = itertools.count()
 
     def write(recording: Recording) -> None:
-        store.save(recording, Path(folder) / f"{next(numbers):06}.json")
+        recording.save(Path(folder) / f"{next(numbers):06}.json")
 
     session.sink = write

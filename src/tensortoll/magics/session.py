@@ -19,11 +19,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 from IPython.core.inputtransformer2 import leading_indent
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 from IPython.display import display
 
-from tensortoll import store
 from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.rewriting import Rewritten, baked
@@ -34,7 +33,8 @@ from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
 from tensortoll.errors import AlreadyWatchingError
 from tensortoll.magics.options import MAGIC, is_runnable, parsed
-from tensortoll.model import Recording, Source
+from tensortoll.model import Source
+from tensortoll.recording import Recording
 from tensortoll.report import build_all
 from tensortoll.report.renderers import html
 from tensortoll.report.shown import Shown
@@ -165,7 +165,7 @@ class Session:
         try:
             with silenced():  # the user was warned when the cell was run
                 adopt(functions_in(self.shell.user_ns), rewrite)
-        except Exception as error:  # noqa: BLE001 - counted and shown as a fault
+        except Exception as error:
             watch.recorder.fault("rewriting functions of earlier cells", error)
 
     def _end(self, cell: Cell) -> None:
@@ -256,7 +256,7 @@ class Session:
         if options.output:
             self.shell.user_ns[options.output] = recording
         if options.json:
-            store.save(recording, options.json)
+            recording.save(options.json)
         if options.html:
             Path(options.html).write_text(html.page(reports), encoding="utf-8")
         if not options.quiet:

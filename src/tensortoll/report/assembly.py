@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from tensortoll.model import Conversion, Recording, Source
+from tensortoll.model import Conversion, Source
+from tensortoll.recording import Recording
 from tensortoll.report.annotation import COSTLY_LINES, annotated
 from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble

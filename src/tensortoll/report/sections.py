@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tensortoll.model import TRANSFERS, Failure, Finding, Hazard, Recording
+from tensortoll.model import TRANSFERS, Failure, Finding, Hazard
+from tensortoll.recording import Recording
 from tensortoll.report.printable import printable
 from tensortoll.report.values import Entry, Section, Tone
 from tensortoll.report.verdict import Evidence, counted

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tensortoll.model import Conversion, Failure, Finding, Hazard, Recording, Source, Totals
+from tensortoll.model import Conversion, Failure, Finding, Hazard, Source, Totals
+from tensortoll.recording import Recording
 from tensortoll.report.printable import printable
 from tensortoll.report.values import Tone
 from tensortoll.report.words import ARROW, NAME_LIMIT, WORTH_BYTES, moved_bytes

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tensortoll.model import Conversion, Kind, Sharing, Span, Verdict
+from tensortoll.model import Conversion, Kind, Sharing, Span
 from tensortoll.report.card import Card
 from tensortoll.sizes import format_bytes, format_rate, format_time, format_times
+from tensortoll.verdict import Verdict
 
 NOISE_BYTES = 4096
 """Below, a speed says more about the call than about the copy."""

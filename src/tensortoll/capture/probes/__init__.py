@@ -13,8 +13,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-from tensortoll.capture.expressions import Seen
 from tensortoll.capture.exports import Exports
+from tensortoll.capture.expressions import Seen
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
@@ -81,7 +81,7 @@ def load_probes(fault: Callable[[str, BaseException], None]) -> dict[str, Probe]
     for library, where in known_libraries().items():
         try:
             loaded[library] = _load(where)
-        except Exception as error:  # noqa: BLE001 - another package's code, and told
+        except Exception as error:
             fault(f"could not load the probe for {library}", error)
     return loaded
 

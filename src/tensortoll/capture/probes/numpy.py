@@ -106,9 +106,7 @@ def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None
     """Return a sequence of Python objects; of its elements nothing is known without a walk."""
     # Not `len`, which a subclass may answer by itself.
     length = next(kind.__len__(value) for kind in _SEQUENCES if isinstance(value, kind))
-    return Seen(
-        Kind("python", "object"), None, 0, (length,), (), swapped=False, identity=id(value)
-    )
+    return Seen(Kind("python", "object"), None, 0, (length,), (), swapped=False, identity=id(value))
 
 
 def describe_buffer(value: Any) -> Seen | None:

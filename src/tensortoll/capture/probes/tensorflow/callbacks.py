@@ -38,7 +38,7 @@ def _call(context: Context, original: Callable[..., Any], memory: Memory) -> Any
     local, site_of = context.recorder.local, context.places.site
     of_tensors = script_ops.EagerFunc
 
-    def __call__(self: Any, token: Any, device: Any, args: Any) -> Any:  # noqa: N807 - the method's name
+    def __call__(self: Any, token: Any, device: Any, args: Any) -> Any:
         result = original(self, token, device, args)
         try:
             table = local.table

@@ -65,7 +65,7 @@ def _init(original: Callable[..., None], memory: Memory, adopted: _Adopted) -> C
 
     array, address_of = np.ndarray, memory.array_address
 
-    def __init__(self: Any, value: Any, device: Any, dtype: Any = None) -> None:  # noqa: N807 - the method's name
+    def __init__(self: Any, value: Any, device: Any, dtype: Any = None) -> None:
         original(self, value, device, dtype)
         # Only memory on a border can have been adopted, and most is told by its class.
         if type(value) is array or isinstance(value, array):

@@ -43,7 +43,7 @@ def _export(context: Context, original: Callable[..., Any], memory: Memory) -> A
     """
     local, site_of = context.recorder.local, context.places.site
 
-    def TFE_ToDlpackCapsule(tensor: Any, *args: Any) -> Any:  # noqa: N802 - as it is called there
+    def TFE_ToDlpackCapsule(tensor: Any, *args: Any) -> Any:
         capsule = original(tensor, *args)
         try:
             table = local.table
@@ -75,7 +75,7 @@ def _count_export(
 def _import(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
     local, site_of = context.recorder.local, context.places.site
 
-    def TFE_FromDlpackCapsule(capsule: Any, *args: Any) -> Any:  # noqa: N802 - as it is called there
+    def TFE_FromDlpackCapsule(capsule: Any, *args: Any) -> Any:
         table = local.table
         if table.quiet:
             return original(capsule, *args)

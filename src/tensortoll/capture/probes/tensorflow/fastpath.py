@@ -53,9 +53,7 @@ def install_fast_path(context: Context, memory: Memory) -> None:
     )
 
 
-def _fast_path(  # noqa: C901 - one hook and what it falls back to, sharing what is bound once
-    context: Context, original: Callable[..., Any], memory: Memory
-) -> Any:
+def _fast_path(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
     import numpy as np
     from tensorflow.python.framework import ops
     from tensorflow.python.ops import resource_variable_ops
@@ -111,7 +109,7 @@ def _fast_path(  # noqa: C901 - one hook and what it falls back to, sharing what
         except Exception as error:
             context.recorder.fault("tensorflow operation", error)
 
-    def TFE_Py_FastPathExecute(ctx: Any, op: str, name: Any, *args: Any) -> Any:  # noqa: N802 - as it is called there
+    def TFE_Py_FastPathExecute(ctx: Any, op: str, name: Any, *args: Any) -> Any:
         for value in args:
             if type(value) not in plain and holds_array(value):
                 result = with_arrays(get_frame(1), ctx, op, name, args)

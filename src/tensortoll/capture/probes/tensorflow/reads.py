@@ -110,7 +110,7 @@ def _wrap(context: Context, original: Callable[..., Any], memory: Memory) -> Any
     return _numpy_internal
 
 
-def _count_array(  # noqa: PLR0917 - called for each event: keywords take time
+def _count_array(
     site: Site, tensor: Any, result: Any, elapsed_ns: int, memory: Memory, where: object
 ) -> None:
     """Add up an ndarray, or a NumPy scalar, that came out of a tensor.

@@ -184,7 +184,7 @@ def tensors(result: Any) -> Iterator[Any]:
             yield one
 
 
-def count_moves(  # noqa: PLR0917 - an operation and all that is known of it
+def count_moves(
     site_of: SiteOf,
     table: Table,
     frame: FrameType,

@@ -123,7 +123,7 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
     local, places = context.recorder.local, context.places
     refused_copy: set[int] = set()
 
-    def __array__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the protocol's name
+    def __array__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         table = local.table
         if table.quiet:
             return original(self, *args, **kwargs)
@@ -153,7 +153,7 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
     return _left_alone_by_dynamo(__array__, original)
 
 
-def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:  # noqa: FBT001
+def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:
     shared = _is_view(tensor, result)
     if shared and not copied_after:
         sums = site.groups.get(tensor.dtype)
@@ -287,7 +287,7 @@ def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
     """
     local, places = context.recorder.local, context.places
 
-    def __dlpack__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - the protocol's name
+    def __dlpack__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         table = local.table
         if table.quiet:
             return original(self, *args, **kwargs)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-import warnings
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +53,7 @@ class Wrapping:
 
     def start(self) -> None:
         """Take note of every tensor that is made, from now on."""
-        self._library.impl("lift_fresh", "CPU", self._kernel, False)  # noqa: FBT003 - no key set
+        self._library.impl("lift_fresh", "CPU", self._kernel, False)
 
     def stop(self) -> None:
         """Leave the kernel as it was."""
@@ -282,9 +281,9 @@ def laid_out_anew(source: torch.Tensor, target: torch.Tensor) -> bool:
 def _start_copy(
     source: torch.Tensor,
     target: torch.Tensor,
-    non_blocking: bool,  # noqa: FBT001
-    layout: bool,  # noqa: FBT001
-    from_array: bool,  # noqa: FBT001
+    non_blocking: bool,
+    layout: bool,
+    from_array: bool,
 ) -> Sums:
     effects: list[Effect] = []
     if source.dtype is not target.dtype:

@@ -8,9 +8,8 @@ from tensortoll.capture.expressions import Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.borders import install_borders
-from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
 from tensortoll.capture.probes.torch.kernels import install_kernels
-
+from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
 from tensortoll.capture.rewriting import Rewrites
 
 

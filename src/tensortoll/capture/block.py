@@ -6,7 +6,7 @@ from types import TracebackType
 
 from tensortoll.capture.sources import Sources, all_but_libraries
 from tensortoll.capture.watch import Watch
-from tensortoll.model import Recording
+from tensortoll.recording import Recording
 
 
 class Record:
