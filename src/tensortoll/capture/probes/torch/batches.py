@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.probes import Context
-from tensortoll.capture.probes.torch.kernels import Wrapping, start_view
+from tensortoll.capture.probes.torch.kernels import PROVEN_FIRST, Override, start_view
 from tensortoll.capture.recorder import Site
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ WORTH: Final = 8
 """Rows from which on lifting the override costs less than counting each row."""
 
 
-def install_batches(context: Context, wrapping: Wrapping) -> None:
+def install_batches(context: Context, wrapping: Override) -> None:
     """Replace two entries of the table that `default_collate` looks its work up in."""
     import numpy as np
     import torch
@@ -40,7 +40,7 @@ def install_batches(context: Context, wrapping: Wrapping) -> None:
 
 
 def _of_arrays(
-    context: Context, wrapping: Wrapping, original: Callable[..., Any], handed_on: object
+    context: Context, wrapping: Override, original: Callable[..., Any], handed_on: object
 ) -> Callable[..., Any]:
     import torch
 
@@ -86,7 +86,14 @@ def _of_tensors(context: Context, original: Callable[..., Any]) -> Callable[...,
 
 
 def _count(site: Site, tensors: list[torch.Tensor]) -> None:
-    """Add up the tensors that share an array's memory: torch may not resize what it borrowed."""
+    """Add up the tensors that share an array's memory: torch may not resize what it borrowed.
+
+    All of the first batches at a place are looked at, and one of each later batch: the loader
+    makes them all in the same way, from arrays of one data set.
+    """
     first = tensors[0]
     sums = site.groups.get(first.dtype) or start_view(site, first, first.dtype)
-    sums.count += sum(not one.untyped_storage().resizable() for one in tensors)
+    if sums.count < PROVEN_FIRST * len(tensors):
+        sums.count += sum(not one.untyped_storage().resizable() for one in tensors)
+    elif not first.untyped_storage().resizable():
+        sums.count += len(tensors)

@@ -13,6 +13,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.patching import silenced
@@ -38,44 +39,71 @@ PROVEN_LATER: Final = 63
 _ACCELERATOR_KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
 
 
-class Wrapping:
-    """The override of `lift_fresh`, which can be lifted for a moment.
+class Override:
+    """A Python kernel in place of one of torch's, which can be lifted for a moment.
 
-    A Python kernel costs a microsecond to be called at all. Where a library wraps arrays by the
-    hundred and hands them on together, they are counted together; see `batches`.
+    To be called at all costs a Python kernel microseconds. Where torch is known to call it by the
+    hundred for nothing, or for what can be counted together, it is lifted meanwhile; see
+    `batches` and `optimizers`.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, operator: str, key: str, kernel: Callable[..., Any]) -> None:
         import torch
 
-        self._kernel = _lift_fresh(context)
+        self._arguments = operator, key, kernel, False
         self._library = torch._C._dispatch_library("IMPL", "aten", "")
+        self.is_on = False
 
     def start(self) -> None:
-        """Take note of every tensor that is made, from now on."""
-        self._library.impl("lift_fresh", "CPU", self._kernel, False)
+        """Put our kernel in place."""
+        self._library.impl(*self._arguments)
+        self.is_on = True
 
     def stop(self) -> None:
-        """Leave the kernel as it was."""
+        """Leave torch's kernel in place."""
         self._library.reset()
+        self.is_on = False
 
 
-def install_kernels(context: Context) -> Wrapping:
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The overrides on the CPU."""
+
+    wrapping: Override
+    """Of `lift_fresh`."""
+    copying: Override
+    """Of `copy_`."""
+
+
+def install_kernels(context: Context) -> Kernels:
     """Override both kernels, and have them put back at the end."""
     import torch
 
-    library = torch.library.Library("aten", "IMPL")
-    wrapping = Wrapping(context)
-    context.patches.at_end(library._destroy)
-    context.patches.at_end(wrapping.stop)
+    others = torch.library.Library("aten", "IMPL")
+    context.patches.at_end(others._destroy)
+    # The keys that are handed to a CPU kernel are always this one, so they need not be handed.
+    on_cpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    original = torch.library.get_kernel("aten::copy_", "CPU")
+    copy_ = _copy(context, original, on_cpu=True)
+
+    def copy_on_cpu(target: Any, source: Any, non_blocking: bool = False) -> Any:
+        return copy_(on_cpu, target, source, non_blocking)
+
+    kernels = Kernels(
+        Override("lift_fresh", "CPU", _lift_fresh(context)),
+        Override("copy_", "CPU", copy_on_cpu),
+    )
     with silenced():
         # "Overriding a previously registered kernel": that is what this is for.
-        wrapping.start()
-        for key in ("CPU", "Meta", *_accelerator_key()):
+        for override in (kernels.wrapping, kernels.copying):
+            context.patches.at_end(override.stop)
+            override.start()
+        for key in ("Meta", *_accelerator_key()):
             with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
                 kernel = torch.library.get_kernel("aten::copy_", key)
-                library.impl("copy_", _copy(context, kernel, key), key, with_keyset=True)
-    return wrapping
+                counting = _copy(context, kernel, on_cpu=False)
+                others.impl("copy_", counting, key, with_keyset=True)
+    return kernels
 
 
 def _accelerator_key() -> Iterator[str]:
@@ -155,7 +183,7 @@ def _count_parse(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> None:
     sums.written += tensor.nbytes
 
 
-def _copy(context: Context, kernel: Any, key: str) -> Callable[..., Any]:
+def _copy(context: Context, kernel: Any, *, on_cpu: bool) -> Callable[..., Any]:
     """Return a kernel that copies as before and counts what was converted.
 
     What comes after a large copy runs with cold caches, where each step costs several times what
@@ -170,7 +198,6 @@ def _copy(context: Context, kernel: Any, key: str) -> Callable[..., Any]:
     clock = time.perf_counter_ns
     get_frame = sys._getframe
     tracing = torch._C._get_tracing_state
-    on_cpu = key == "CPU"
 
     def copy_(keys: Any, target: Any, source: Any, non_blocking: bool = False) -> Any:
         if not isinstance(source, is_tensor):

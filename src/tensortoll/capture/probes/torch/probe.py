@@ -10,6 +10,7 @@ from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.borders import install_borders
 from tensortoll.capture.probes.torch.kernels import install_kernels
 from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
+from tensortoll.capture.probes.torch.optimizers import install_optimizers
 from tensortoll.capture.rewriting import Rewrites
 
 
@@ -22,9 +23,10 @@ class TorchProbe:
 
     def install(self, context: Context) -> None:
         """Override two kernels and replace the methods that lead out of torch."""
-        wrapping = install_kernels(context)
+        kernels = install_kernels(context)
         install_borders(context)
-        install_batches(context, wrapping)
+        install_batches(context, kernels.wrapping)
+        install_optimizers(context, kernels.copying)
 
     def describe(self, value: Any) -> Seen | None:
         """Return a strided tensor in numbers; None for a tensor without memory to point to."""
