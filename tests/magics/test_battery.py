@@ -27,15 +27,7 @@ NOT_RUN |= {"nothing but comments", "nothing at all", "syntax warnings as errors
 """Snippets with a cell that ends before it begins, so that there is nothing to record."""
 OUT_OF_STACK = {"deep recursion", "a very long expression"}
 """Snippets that leave no room for what we would do, which the report says."""
-KNOWN = {
-    "torch compiled functions of an earlier cell": (
-        "torch.compile follows calls into functions that carry our expressions, and gives up"
-    ),
-    "torch compiled methods": "torch.compile meets our expressions in a method of the cell",
-    "torch subclasses and functions": (
-        "counting asks a tensor for its attributes, which a `__torch_function__` of the user sees"
-    ),
-}
+KNOWN: dict[str, str] = {}
 """What is still different, and why. A snippet that comes right must be taken out of here."""
 
 

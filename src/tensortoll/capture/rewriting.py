@@ -74,6 +74,8 @@ class Rewritten:
     original: ast.Module
     expressions: dict[str, Expression]
     """By placeholder."""
+    left: int = 0
+    """Functions that were left as written though expressions in them can convert."""
     error: Exception | None = None
     """Why nothing was rewritten, if we failed; the text runs all the same."""
 
@@ -84,6 +86,8 @@ def rewrite(
     rewrites: Rewrites,
     explicit: frozenset[str],
     namespace: Mapping[str, Any],
+    *,
+    functions: bool = True,
 ) -> Rewritten:
     """Return ``tree`` with the expressions that can convert rewritten.
 
@@ -93,18 +97,20 @@ def rewrite(
         rewrites: What can convert.
         explicit: Names of calls that ask for a conversion.
         namespace: The globals that the code will run in.
+        functions: Whether to rewrite the bodies of functions too; see `compilers`.
     """
     try:
         original = copy.deepcopy(tree)
     except RecursionError as error:  # an expression of hundreds of parts
-        return Rewritten(tree, tree, {}, error)
+        return Rewritten(tree, tree, {}, error=error)
     try:
-        rewriter = _Rewriter(source, rewrites, explicit, Names(tree, namespace))
+        names = Names(tree, namespace)
+        rewriter = _Rewriter(source, rewrites, explicit, names, functions=functions)
         changed = rewriter.visit(tree)
         ast.fix_missing_locations(changed)
     except Exception as error:
-        return Rewritten(original, original, {}, error)
-    return Rewritten(changed, original, rewriter.expressions)
+        return Rewritten(original, original, {}, error=error)
+    return Rewritten(changed, original, rewriter.expressions, rewriter.left)
 
 
 def baked(code: CodeType, expressions: Mapping[str, Expression]) -> CodeType:
@@ -130,9 +136,17 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 class _Rewriter(ast.NodeTransformer):
     def __init__(
-        self, source: Source, rewrites: Rewrites, explicit: frozenset[str], names: Names
+        self,
+        source: Source,
+        rewrites: Rewrites,
+        explicit: frozenset[str],
+        names: Names,
+        *,
+        functions: bool,
     ) -> None:
         self.expressions: dict[str, Expression] = {}
+        self.left = 0
+        self._functions = functions
         self._source = source
         self._lines = (source.text or "").splitlines()
         self._rewrites = rewrites
@@ -257,6 +271,9 @@ class _Rewriter(ast.NodeTransformer):
         self._visit_arguments(node.args)
         node.decorator_list = [self.visit(one) for one in node.decorator_list]
         outside = len(self.expressions)
+        if not self._functions:
+            self._leave(node.body)
+            return node  # type: ignore[no-any-return]
         node.body = self._visit_body(node.body)
         if len(self.expressions) > max(before, outside):
             name = self._expression(node, "define", "def", "def")
@@ -268,11 +285,21 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         """Rewrite a lambda's body."""
         self._visit_arguments(node.args)
+        if not self._functions:
+            self._leave([ast.Expr(node.body)])
+            return node
         before = len(self.expressions)
         node.body = self.visit(node.body)
         if len(self.expressions) == before:
             return node
         return _told(self._expression(node, "define", "lambda", "lambda"), "defined", node)
+
+    def _leave(self, body: list[ast.stmt]) -> None:
+        """Leave a function's body as written, and count it if there was something to see."""
+        known = dict(self.expressions)
+        self._visit_body(copy.deepcopy(body))
+        self.left += len(self.expressions) > len(known)
+        self.expressions = known
 
     def _visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
         changed: list[ast.stmt] = []

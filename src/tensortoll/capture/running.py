@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
+from tensortoll.capture.compilers import BLIND_SPOT, in_play
 from tensortoll.capture.functions import Originals, as_rewritten
 from tensortoll.capture.rewriting import Rewritten, baked, handed_to_compilers, rewrite
 from tensortoll.capture.sources import only
@@ -108,11 +109,17 @@ def rewritten_for(
 
     Functions of earlier texts are rewritten again too, but for those that this text has compiled.
     """
-    compiled = handed_to_compilers(tree)
-    as_rewritten({name: namespace[name] for name in compiled if name in namespace})
-    rewritten = rewrite(tree, source, watch.rewrites, watch.explicit, namespace)
+    handed = handed_to_compilers(tree)
+    compiling = in_play(tree, namespace)
+    if not compiling:
+        as_rewritten({name: namespace[name] for name in handed if name in namespace})
+    rewritten = rewrite(
+        tree, source, watch.rewrites, watch.explicit, namespace, functions=not compiling
+    )
     if rewritten.error is not None:
         watch.recorder.fault("rewriting the source", rewritten.error)
+    if rewritten.left:
+        watch.recorder.blind_spot(BLIND_SPOT)
     return rewritten
 
 

@@ -50,6 +50,18 @@ def install_borders(context: Context) -> None:
     replace(torch, "frombuffer", lambda original: _from_buffer(context, original))
 
 
+def _unseen_by_subclasses(function: Callable[..., None]) -> Callable[..., None]:
+    """Have ``function`` ask tensors for their attributes without `__torch_function__` being told."""
+
+    def asking(*args: Any, **kwargs: Any) -> None:
+        import torch
+
+        with torch._C.DisableTorchFunctionSubclass():
+            function(*args, **kwargs)
+
+    return asking
+
+
 def _left_alone_by_dynamo(function: Any, original: Any) -> Any:
     function._torchdynamo_disable = True
     function._torchdynamo_disable_msg = None
@@ -66,6 +78,9 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
     Without arguments it shares the tensor's memory or raises. That is proven by addresses for the
     first calls at a place and for every 64th one after: the proof takes as long as the call.
     """
+    import torch
+
+    plain = torch.Tensor
     local, find_site = context.recorder.local, context.places.site
     get_frame = sys._getframe
 
@@ -80,6 +95,9 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
             frame = get_frame(1)
             site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
             if site is None:
+                return result
+            if type(self) is not plain:
+                _count_array(site, self, result, copied_after=False)
                 return result
             sums = site.groups.get(self.dtype)
             if sums is None or sums.count < PROVEN_FIRST or not sums.count & PROVEN_LATER:
@@ -153,6 +171,7 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
     return _left_alone_by_dynamo(__array__, original)
 
 
+@_unseen_by_subclasses
 def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:
     shared = _is_view(tensor, result)
     if shared and not copied_after:
@@ -240,6 +259,7 @@ def _unbox(context: Context, original: Callable[..., Any]) -> Any:
     return _left_alone_by_dynamo(unbox, original)
 
 
+@_unseen_by_subclasses
 def _count_unbox(
     table: Table, site: Site, frame: FrameType, tensor: torch.Tensor, elapsed_ns: int
 ) -> None:
@@ -295,10 +315,8 @@ def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
         try:
             capsule = original(self, *args, **kwargs)
             try:
-                context.exports.add(capsule, kind_of(self.dtype, self.device))
                 site = places.site(table, sys._getframe(1))
-                if site is not None and site.located.operation in NUMPY_TAKES:
-                    _count_export(context.exports, site, self, capsule)
+                _note_export(context.exports, site, self, capsule)
             except Exception as error:
                 context.recorder.fault("torch.Tensor.__dlpack__", error)
         finally:
@@ -309,6 +327,15 @@ def _dlpack(context: Context, original: Callable[..., Any]) -> Any:
 
 
 NUMPY_TAKES: Final = frozenset(("np.from_dlpack", "numpy.from_dlpack"))
+
+
+@_unseen_by_subclasses
+def _note_export(
+    exports: Exports, site: Site | None, tensor: torch.Tensor, capsule: object
+) -> None:
+    exports.add(capsule, kind_of(tensor.dtype, tensor.device))
+    if site is not None and site.located.operation in NUMPY_TAKES:
+        _count_export(exports, site, tensor, capsule)
 
 
 def _count_export(exports: Exports, site: Site, tensor: torch.Tensor, capsule: object) -> None:
