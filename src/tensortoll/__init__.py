@@ -36,7 +36,11 @@ _HOMES = {
 }
 """Where the public names stand. They are looked up when first used: importing us stays cheap."""
 
-__all__ = [*_HOMES, "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [  # noqa: PLE0604 - all of them are strings
+    *_HOMES,
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 
 def __getattr__(name: str) -> Any:

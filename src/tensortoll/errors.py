@@ -16,7 +16,7 @@ class AlreadyWatchingError(TensortollError, RuntimeError):
 
 
 class MissingLibraryError(TensortollError, ImportError):
-    """A command needs a library that is not installed; the message names the extra that brings it."""
+    """A command needs a library that is not installed; the message names the extra with it."""
 
 
 class NotebookError(TensortollError, ValueError):

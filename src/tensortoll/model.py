@@ -83,7 +83,7 @@ class Route(NamedTuple):
 class Totals(NamedTuple):
     """The cost of any number of conversions. Totals add."""
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the field that every reader looks for
     copies: int = 0
     """How many times the full data was written."""
     bytes_read: int = 0

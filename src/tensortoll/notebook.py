@@ -102,7 +102,8 @@ def _read(path: Path) -> tuple[Any, Any]:
 def _no_such_kernel() -> type[Exception]:
     from jupyter_client.kernelspec import NoSuchKernel
 
-    return NoSuchKernel
+    error: type[Exception] = NoSuchKernel
+    return error
 
 
 def _prepare(client: NotebookClient, folder: str) -> None:

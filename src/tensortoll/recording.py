@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ class Recording:
     """What there was reason to suspect and no means to see, one sentence each."""
     faults: tuple[str, ...] = ()
     """Our own failures to look, with their number; shown, never hidden."""
-    environment: Environment = Environment()
+    environment: Environment = field(default_factory=Environment)
 
     @property
     def totals(self) -> Totals:

@@ -30,7 +30,7 @@ def format_bytes(nbytes: int) -> str:
     """Return bytes in three significant digits: `12 B`, `80.0 MB`, `1.21 GB`."""
     if nbytes < 0:
         return "-" + format_bytes(-nbytes)
-    if nbytes < 1000:
+    if nbytes < 1000:  # noqa: PLR2004 - the first unit
         return f"{nbytes} B"
     unit = 1000
     for name in _BYTE_UNITS:
@@ -45,7 +45,7 @@ def format_time(nanoseconds: int) -> str:
     """Return a time in two significant digits below a second, in three above: `31 ms`, `1.84 s`."""
     if nanoseconds < 0:
         return "-" + format_time(-nanoseconds)
-    if nanoseconds < 1000:
+    if nanoseconds < 1000:  # noqa: PLR2004 - the first unit
         return f"{nanoseconds} ns"
     for name, unit in _TIME_UNITS:
         digits = _significant(nanoseconds, unit, 3 if name == "s" else 2)

@@ -7,16 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from tensorflow.python import pywrap_tfe
+from tensorflow.python.framework import constant_op, ops
+from tensorflow.python.ops import resource_variable_ops, script_ops
 
 from tensortoll.capture import running
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
-
-import tensorflow as tf
-
-from tensorflow.python import pywrap_tfe
-from tensorflow.python.framework import constant_op, ops
-from tensorflow.python.ops import resource_variable_ops, script_ops
 
 SIZE = 6_000
 

@@ -35,7 +35,7 @@ def array_address() -> Callable[[Array], int]:
     def slow(array: Array) -> int:
         return int(array.__array_interface__["data"][0])
 
-    samples = [np.zeros(5), np.zeros((3, 4), np.int8)[1:, ::2], np.zeros(9)[::-1]]
+    samples: list[Array] = [np.zeros(5), np.zeros((3, 4), np.int8)[1:, ::2], np.zeros(9)[::-1]]
     right = all(quick(array) == slow(array) for array in samples)
     return quick if right else slow
 

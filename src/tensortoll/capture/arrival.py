@@ -34,8 +34,8 @@ class Arrivals(MetaPathFinder):
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None = None,
-        target: ModuleType | None = None,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - the finder's interface
+        target: ModuleType | None = None,  # noqa: ARG002 - the finder's interface
     ) -> ModuleSpec | None:
         """Find a library that is awaited, and have its loader tell when it is done."""
         if fullname not in self._awaited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from tensortoll.capture.sources import Sources, all_but_libraries
 from tensortoll.capture.watch import Watch
@@ -20,7 +21,7 @@ class Record:
         """Prepare to record; ``sources`` are all files but those of libraries where None."""
         self._watch = Watch(sources or all_but_libraries())
 
-    def __enter__(self) -> Record:
+    def __enter__(self) -> Self:
         """Start.
 
         Raises:

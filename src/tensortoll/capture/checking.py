@@ -25,9 +25,13 @@ from tensortoll.recording import Recording
 from tensortoll.verdict import Verdict
 
 NAME: Final = "<convcheck>"
+MOST_WORK: Final = 10_000
+"""Candidates that `np.shares_memory` may look at; its annotation knows only two constants."""
 BUDGET_S: Final = 0.3
 """Time for repetitions."""
 MOST_REPETITIONS: Final = 9
+
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
 CHANGES_SOMETHING: Final = frozenset(
     "copy_ assign assign_add assign_sub share_memory_ load_state_dict set_weights set_value "
@@ -193,13 +197,11 @@ def _is_harmless(value: Any, watch: Watch) -> bool:
     plain = (int, float, complex, bool, str, bytes, list, tuple, range, type(None), slice)
     made = (ModuleType, FunctionType, BuiltinFunctionType, type)
     known = isinstance(value, (*plain, *made)) or watch.describe(value) is not None
-    return (
-        known
-        or type(value).__module__.partition(".")[0] in {"numpy", "torch", "tensorflow"}
+    return known or (
+        type(value).__module__.partition(".")[0] in {"numpy", "torch", "tensorflow"}
         and (
             type(value).__name__ in {"dtype", "DType", "device", "memory_format", "ufunc"}
-            or callable(value)
-            and not hasattr(value, "parameters")
+            or (callable(value) and not hasattr(value, "parameters"))
         )
     )
 
@@ -227,9 +229,9 @@ def _verdict(
     written = recording.bytes_written // max(recording.copies, 1)
     if isinstance(value, tuple) and seen is None:
         parts = [part.strip() for part in _split(text)]
-        pairs = itertools.combinations(zip(parts, value, strict=False), 2)
+        pairs: Iterable[Pair] = itertools.combinations(zip(parts, value, strict=False), 2)
     else:
-        pairs = iter(((("the result", value), (name, one)) for name, one in named.items()))
+        pairs = ((("the result", value), (name, one)) for name, one in named.items())
     return Verdict(
         text,
         recording,
@@ -252,7 +254,7 @@ def _split(text: str) -> list[str]:
 
 def _sharings(
     watch: Watch,
-    pairs: Iterable[tuple[tuple[str, Any], tuple[str, Any]]],
+    pairs: Iterable[Pair],
     history: Sequence[Recording],
 ) -> Iterator[Sharing]:
     for (one_name, one), (other_name, other) in pairs:
@@ -281,7 +283,8 @@ def _shares_bytes(one: Any, other: Any) -> bool:
 
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         try:
-            return bool(np.shares_memory(one, other, max_work=10_000))
+            work: Any = MOST_WORK
+            return bool(np.shares_memory(one, other, max_work=work))
         except (RuntimeError, ValueError):  # too hard to solve: the ranges decide
             return True
     return True

@@ -262,7 +262,7 @@ class _Inert(Expression):
     def given(self, value: Any) -> Any:
         return value
 
-    also = made = read = base = index = defined = given
+    also = made = read = base = index = defined = given  # type: ignore[assignment]
 
     def stored(self) -> None:
         """Record nothing."""

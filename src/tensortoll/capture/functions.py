@@ -179,7 +179,7 @@ def _plain_functions(member: object) -> Iterator[FunctionType]:
         parts = (member.__func__,)  # type: ignore[attr-defined]
     elif type(member) is property:
         parts = (member.fget, member.fset)
-    yield from (part for part in parts if type(part) is FunctionType)  # type: ignore[misc]
+    yield from (part for part in parts if type(part) is FunctionType)
 
 
 def as_rewritten(kept: Mapping[str, Any]) -> None:

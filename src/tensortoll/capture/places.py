@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from types import CodeType, FrameType
 from typing import Final
 
@@ -56,7 +56,7 @@ class Places:
     "address + offset of the instruction" is unique among the living, and all are held.
     """
 
-    def __init__(self, sources: Sources, explicit: Set[str]) -> None:
+    def __init__(self, sources: Sources, explicit: AbstractSet[str]) -> None:
         """Start knowing no place.
 
         Args:

@@ -30,7 +30,7 @@ _numbers = itertools.count()
 COMPILERS: Final = frozenset(
     "jit njit pjit vectorize guvectorize stencil cfunc compile script trace kernel".split()
 )
-"""Names of functions that compile what they are given from its bytecode: that must stay as it is."""
+"""Names of functions that compile what they are given from its bytecode: it must stay as is."""
 
 SCALAR_FUNCTIONS: Final = frozenset(
     "abs bool chr complex dict float frozenset hash hex id int len max min next open ord repr "
@@ -399,7 +399,7 @@ def _as_value(node: ast.expr, name: str) -> ast.expr:
     """Return an index as a value: a bare slice can stand only inside brackets."""
     if isinstance(node, ast.Slice):
         parts = [
-            part or ast.copy_location(ast.Constant(None), node)  # type: ignore[list-item]
+            part or ast.copy_location(ast.Constant(None), node)
             for part in (node.lower, node.upper, node.step)
         ]
         make = ast.Attribute(_constant(name, node), "slice", ast.Load())

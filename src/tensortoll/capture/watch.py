@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from importlib import metadata
 from types import MethodType
-from typing import Any
+from typing import Any, Self
 
 from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
@@ -101,7 +101,7 @@ class Watch:
         self._uninstall()
         self._own_ns += time.perf_counter_ns() - ended
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         """Start."""
         self.start()
         return self

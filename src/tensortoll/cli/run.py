@@ -22,7 +22,7 @@ class RunCommand:
     and exit status are its own. The report goes to standard error when it has ended. Each cell
     of a notebook is run in a real kernel and gets a report of its own, on standard output.
 
-    examples:
+    Examples:
       tensortoll run train.py --epochs 3
       tensortoll run --json costs.json --quiet train.py
       tensortoll run --html costs.html analysis.ipynb

@@ -131,7 +131,7 @@ def _notes(verdict: Verdict) -> Iterator[str]:
     if verdict.once_because is not None:
         yield f"Evaluated once: {verdict.once_because}."
     if not verdict.recording.conversions and not verdict.sharing:
-        yield "Only conversions that tensortoll can see are told; see its README for what it cannot."
+        yield "Only what tensortoll can see is told; its README lists what it cannot."
     yield from verdict.recording.blind_spots
     for fault in verdict.recording.faults:
         yield f"tensortoll itself failed to look: {fault}"

@@ -88,8 +88,9 @@ def load_probes(fault: Callable[[str, BaseException], None]) -> dict[str, Probe]
 
 def _load(where: str) -> Probe:
     module, _, name = where.partition(":")
-    probe: Probe = getattr(import_module(module), name)()
-    if not (isinstance(probe.explicit, frozenset) and isinstance(probe.rewrites, Rewrites)):
+    made: Any = getattr(import_module(module), name)()
+    if not (isinstance(made.explicit, frozenset) and isinstance(made.rewrites, Rewrites)):
         msg = f"{where} is no probe: `explicit` or `rewrites` is of the wrong type"
         raise TypeError(msg)
+    probe: Probe = made
     return probe

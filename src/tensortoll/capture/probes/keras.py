@@ -46,7 +46,7 @@ class KerasProbe:
 
 
 def _cast(context: Context, original: Callable[..., Any]) -> Any:
-    def cast(cls: type, x: Any, dtype: Any) -> Any:
+    def cast(cls: type, x: Any, dtype: Any) -> Any:  # noqa: ARG001 - a class method's own
         started = time.perf_counter_ns()
         result = original(x, dtype)
         elapsed = time.perf_counter_ns() - started

@@ -127,7 +127,7 @@ def describe_buffer(value: Any) -> Seen | None:
         Kind("python", dtype),
         span,
         view.nbytes,
-        view.shape,
+        view.shape or (view.nbytes,),
         (1,),
         swapped=False,
         identity=id(value),

@@ -51,7 +51,7 @@ def install_borders(context: Context) -> None:
 
 
 def _unseen_by_subclasses(function: Callable[..., None]) -> Callable[..., None]:
-    """Have ``function`` ask tensors for their attributes without `__torch_function__` being told."""
+    """Have ``function`` ask tensors for attributes without telling `__torch_function__`."""
 
     def asking(*args: Any, **kwargs: Any) -> None:
         import torch

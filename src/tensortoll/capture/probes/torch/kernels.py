@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.patching import silenced
@@ -84,11 +85,8 @@ def install_kernels(context: Context) -> Kernels:
     # The keys that are handed to a CPU kernel are always this one, so they need not be handed.
     on_cpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
     original = torch.library.get_kernel("aten::copy_", "CPU")
-    copy_ = _copy(context, original, on_cpu=True)
-
-    def copy_on_cpu(target: Any, source: Any, non_blocking: bool = False) -> Any:
-        return copy_(on_cpu, target, source, non_blocking)
-
+    # Not a function around it: the kernel looks at the frame that called it.
+    copy_on_cpu = partial(_copy(context, original, on_cpu=True), on_cpu)
     kernels = Kernels(
         Override("lift_fresh", "CPU", _lift_fresh(context)),
         Override("copy_", "CPU", copy_on_cpu),
@@ -158,6 +156,7 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def start_view(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> Sums:
+    """Start the group of tensors of one dtype that share an ndarray's memory at a place."""
     kind = kind_of(dtype, tensor.device)
     span = tensor_span(tensor)
     sums = Sums(

@@ -15,7 +15,8 @@ EXPLICIT: Final = frozenset(
     (
         # into torch
         "tensor as_tensor asarray from_numpy frombuffer from_dlpack new_tensor sparse_coo_tensor "
-        "Tensor FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor "
+        "Tensor FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor "
+        "ShortTensor "
         "CharTensor ByteTensor BoolTensor "
         # inside it
         "to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble "
@@ -59,9 +60,8 @@ def dtype_name(dtype: torch.dtype) -> str:
 @cache
 def device_name(device: torch.device) -> str:
     """Return `cpu`, `cuda:0`, `meta`."""
-    if device.type in ("cpu", "meta"):
-        return device.type
-    return f"{device.type}:{device.index or 0}"
+    kind = str(device.type)
+    return kind if kind in {"cpu", "meta"} else f"{kind}:{device.index or 0}"
 
 
 @cache

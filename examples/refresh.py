@@ -1,0 +1,84 @@
+"""Run the notebooks of this folder in a real kernel, and write their outputs and recordings anew.
+
+usage: python examples/refresh.py [NOTEBOOK.ipynb ...]
+
+Beside each notebook lies what `tensortoll run --json` would record of it. Addresses and times
+differ from run to run; what a test compares does not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from tensortoll.recording import Recording, merged
+
+FOLDER = Path(__file__).resolve().parent
+PREPARE = "from tensortoll.magics.kernel import record_into as _t; _t({folder!r}); del _t"
+QUIET = ["--IPKernelApp.log_level=ERROR"]
+CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
+"""Where IPython says that a cell lies; another place on every machine."""
+
+
+def main(names: list[str]) -> None:
+    """Refresh the notebooks that are named, or all."""
+    for path in [Path(name) for name in names] or sorted(FOLDER.glob("*.ipynb")):
+        recording = refresh(path)
+        print(f"{path.name}: {recording.count:,} conversions")
+
+
+def recording_of(path: Path) -> Path:
+    """Return the place of a notebook's recording."""
+    return path.with_name(f"{path.stem}.recording.json")
+
+
+def refresh(path: Path) -> Recording:
+    """Run a notebook, and write its outputs and its recording."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory(prefix="tensortoll-") as folder:
+        client = NotebookClient(
+            # The cell that prepares is run beside the notebook, not as a part of it.
+            nbformat.v4.new_notebook(cells=[*notebook.cells], metadata=notebook.metadata),
+            timeout=None,
+            extra_arguments=QUIET,
+            resources={"metadata": {"path": str(path.resolve().parent)}},
+        )
+        with client.setup_kernel():
+            preparing = nbformat.v4.new_code_cell(PREPARE.format(folder=folder))
+            client.execute_cell(preparing, 0, store_history=False)
+            for number, cell in enumerate(notebook.cells):
+                if cell.cell_type == "code":
+                    client.execute_cell(cell, number)
+        recording = merged(map(_read, sorted(Path(folder).glob("*.json"))))
+    for cell in notebook.cells:
+        _clean(cell)
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
+    nbformat.write(notebook, path)
+    # Who ran it, and where, is nobody's business.
+    environment = replace(recording.environment, pid=None, host=None)
+    replace(recording, environment=environment).save(recording_of(path))
+    return recording
+
+
+def _read(path: Path) -> Recording:
+    return Recording.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _clean(cell: Any) -> None:
+    """Leave out of a cell what belongs to this machine and this minute."""
+    cell.metadata = {}
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            output.text = CELL_FILE.sub("<cell>", output.text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
