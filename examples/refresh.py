@@ -45,18 +45,22 @@ def refresh(path: Path) -> Recording:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="tensortoll-") as folder:
         client = NotebookClient(
-            # The cell that prepares is run beside the notebook, not as a part of it.
+            # A copy: the cell that we add is run beside the notebook, not as a part of it.
             nbformat.v4.new_notebook(cells=[*notebook.cells], metadata=notebook.metadata),
             timeout=None,
             extra_arguments=QUIET,
             resources={"metadata": {"path": str(path.resolve().parent)}},
         )
         with client.setup_kernel():
-            preparing = nbformat.v4.new_code_cell(PREPARE.format(folder=folder))
-            client.execute_cell(preparing, 0, store_history=False)
+            recorded = False
             for number, cell in enumerate(notebook.cells):
-                if cell.cell_type == "code":
-                    client.execute_cell(cell, number)
+                if cell.cell_type != "code":
+                    continue
+                client.execute_cell(cell, number)
+                if not recorded:  # the first one imports, and loads the extension as a reader would
+                    recorded = True
+                    prepare = nbformat.v4.new_code_cell(PREPARE.format(folder=folder))
+                    client.execute_cell(prepare, number, store_history=False)
         recording = merged(map(_read, sorted(Path(folder).glob("*.json"))))
     for cell in notebook.cells:
         _clean(cell)

@@ -11,7 +11,7 @@ import builtins
 import dis
 import linecache
 from types import CodeType, FrameType, ModuleType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Extent(NamedTuple):
@@ -31,7 +31,8 @@ class Call(NamedTuple):
     """The sub-expression as written."""
     name: str
     """The last part of what is called, under its own name and not an alias's: `tensor`,
-    `clone`; an operator's sign; `[]=` for a store into a subscript; empty where unknown."""
+    `clone`; an operator's sign; `[]=` for a store into a subscript, `[]= result` for one of a
+    value that was just computed; empty where unknown."""
     operation: str
     """How a report names it: `torch.tensor`, `.clone`, `+`."""
 
@@ -54,7 +55,8 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
     extent, text = _with_dot(*_in_characters(extent, lines), lines)
     instruction = _instruction(code, offset)
     if instruction == "STORE_SUBSCR":
-        return Call(extent, text, "[]=", "[]=")
+        name = "[]=" if _stores_what_stood(extent, lines) else "[]= result"
+        return Call(extent, text, name, "[]=")
     if instruction in CALLS:
         return Call(extent, text, *_called(text, frame))
     if instruction in OPERATORS:
@@ -114,6 +116,82 @@ def parsed(text: str) -> ast.expr | None:
         return ast.parse(f"(\n{text}\n)", mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
+
+
+HANDED_ON: Final = frozenset(
+    (
+        # views
+        "view view_as t transpose adjoint permute squeeze unsqueeze expand expand_as swapaxes "
+        "swapdims movedim moveaxis detach narrow select unflatten broadcast_to numpy from_numpy "
+        "rollaxis flip fliplr flipud rot90 get pop "
+        # the same elements, or the same values, elsewhere
+        "tensor as_tensor asarray asanyarray array ascontiguousarray asfortranarray astype copy "
+        "clone contiguous reshape ravel flatten to type type_as float double half bfloat16 int "
+        "long short char byte bool cpu cuda frombuffer from_dlpack deepcopy"
+    ).split()
+)
+"""Names of calls whose result is data that stood before, and nothing computed."""
+
+
+def computes(value: ast.expr) -> bool:
+    """Say whether a value that is stored was just computed: nobody but the store will see it.
+
+    `u[1:-1] = (u[2:] + u[:-2]) / 2` puts a result where it belongs; `rows[i] = row` duplicates.
+    """
+    if isinstance(value, ast.Await):
+        return computes(value.value)
+    if isinstance(value, ast.Call):
+        function = value.func
+        name = getattr(function, "attr", None) or getattr(function, "id", None)
+        return name not in HANDED_ON
+    return isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare | ast.BoolOp)
+
+
+def _stores_what_stood(extent: Extent, lines: list[str]) -> bool:
+    """Say whether the assignment to the subscript at ``extent`` shows that its value stood before.
+
+    False where the source does not tell, and for `a[i] += 1`, which computes.
+    """
+    if extent.column is None:
+        return False
+    for first in (
+        len(lines[extent.line - 1]) - len(lines[extent.line - 1].lstrip()),
+        extent.column,
+    ):
+        statement = _statement(lines[extent.line - 1 :], first)
+        column = len(lines[extent.line - 1][first : extent.column].encode())
+        for node in ast.walk(statement) if statement else ():
+            if isinstance(node, ast.Assign):
+                value = _assigned(node, column)
+                if value is not None:
+                    return not computes(value)
+    return False
+
+
+_LONGEST_STATEMENT: Final = 40
+"""Lines."""
+
+
+def _statement(lines: list[str], column: int) -> ast.Module | None:
+    """Return the first lines, from a column of the first one on, as soon as they are Python."""
+    for end in range(1, min(len(lines), _LONGEST_STATEMENT) + 1):
+        try:
+            return ast.parse("".join([lines[0][column:], *lines[1:end]]))
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+    return None
+
+
+def _assigned(node: ast.Assign, column: int) -> ast.expr | None:
+    """Return what is assigned to the subscript that starts at ``column`` of the first line."""
+    for target in node.targets:
+        if isinstance(target, ast.Subscript) and (target.lineno, target.col_offset) == (1, column):
+            return node.value
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            for part, value in zip(target.elts, node.value.elts, strict=False):
+                if (part.lineno, part.col_offset) == (1, column):
+                    return value
+    return None
 
 
 def _called(text: str, frame: FrameType) -> tuple[str, str]:

@@ -166,7 +166,7 @@ class Expression:
                     elif self.rule == "export":
                         RUNNING.exports.add(result, entry[0][0].kind)
                     else:
-                        _judge(site, entry[0][0], result, elapsed)
+                        _judge(site, entry[0][0], result, elapsed, self.rule)
             except Exception as error:
                 recorder.fault("expression", error)
         return result
@@ -268,19 +268,21 @@ class _Inert(Expression):
         """Record nothing."""
 
 
-def _judge(site: Site, seen: Seen, result: Any, elapsed_ns: int) -> None:
+def _judge(site: Site, seen: Seen, result: Any, elapsed_ns: int, rule: str) -> None:
     """Add up what a call that can convert made of its first array."""
     if id(result) == seen.identity:
         return
     out = RUNNING.describe(result)
     if seen.span is None:
-        if out is not None and out.span is not None and out.shape:
+        if out is not None and out.span is not None and out.shape and out.nbytes:
             _add(site, seen, out, "copy", ("parse",), 0, out.nbytes, elapsed_ns)
         return
     if out is None or out.span is None:
         if seen.nbytes and is_python(result):
             target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None)
-            _add(site, seen, target, "copy", ("unbox",), _read(seen), 0, elapsed_ns)
+            whole = type(result) in (list, tuple)
+            read = _read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
+            _add(site, seen, target, "copy", ("unbox",), read, 0, elapsed_ns)
         return
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
         return
@@ -288,7 +290,13 @@ def _judge(site: Site, seen: Seen, result: Any, elapsed_ns: int) -> None:
         if seen.kind.library != out.kind.library:
             _add(site, seen, out, "view", (), 0, 0, 0)
         return
-    _add(site, seen, out, "copy", changes(seen, out), _read(seen), out.nbytes, elapsed_ns)
+    effects = changes(seen, out)
+    if rule in {"reorder", "swap"} and "layout" not in effects:
+        # Reshaping shares where the order of the elements stays: a copy shows that it did not.
+        effects += ("layout",) if rule == "swap" or not _is_one_run(seen) else ()
+    if out.kind.library == "python":  # bytes, which have no dtype: the same elements as before
+        effects = tuple(one for one in effects if one != "cast")
+    _add(site, seen, out, "copy", effects, _read(seen), out.nbytes, elapsed_ns)
 
 
 def is_python(value: object) -> bool:
@@ -313,6 +321,11 @@ def _laid_out_anew(seen: Seen, out: Seen) -> bool:
         return any(n > 1 and before != after for n, before, after in both)
     # Reshaped: a C-contiguous array keeps the order of its elements, any other loses it.
     return not _is_c_contiguous(seen)
+
+
+def _is_one_run(seen: Seen) -> bool:
+    """Say whether the elements have one order only, whichever axis goes first."""
+    return _is_c_contiguous(seen) and sum(n > 1 for n in seen.shape) <= 1
 
 
 def _is_c_contiguous(seen: Seen) -> bool:

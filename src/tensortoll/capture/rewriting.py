@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Final, TypeVar
 
-from tensortoll.capture.calls import dotted
+from tensortoll.capture.calls import computes, dotted
 from tensortoll.capture.expressions import Expression
 from tensortoll.capture.names import Names
 from tensortoll.capture.recorder import Located
@@ -44,7 +44,9 @@ class Rewrites:
     """Which expressions of a library can convert.
 
     The rules say what a call does with its arrays: `convert` makes the result of its first one;
-    `into` writes its second one into its first; `export` hands the memory of its first one out.
+    `reorder` likewise, and copies only to change the order of its elements; `swap` turns the bytes
+    of its elements round; `into` writes its second one into its first; `export` hands the memory
+    of its first one out.
     """
 
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -164,14 +166,14 @@ class _Rewriter(ast.NodeTransformer):
         if known is not None:
             rule = self._rewrites.functions.get(known)
             if rule is not None:
-                return self._function(node, known, rule)
+                return self._function(node, known, _ruled(node, rule, known.rpartition(".")[2]))
             if self._reads and known.partition(".")[0] in self._rewrites.readers:
                 return self._reader(node, known)
             return node
         if isinstance(node.func, ast.Attribute):
             rule = self._rewrites.methods.get(node.func.attr)
             if rule is not None:
-                return self._method(node, node.func, rule)
+                return self._method(node, node.func, _ruled(node, rule, node.func.attr))
         return node
 
     def _method(self, node: ast.Call, function: ast.Attribute, rule: str) -> ast.expr:
@@ -238,7 +240,7 @@ class _Rewriter(ast.NodeTransformer):
             or not self._can_be_array(node.value)
         ):
             return self.generic_visit(node)
-        rule = "store result" if isinstance(node.value, ast.BinOp | ast.UnaryOp) else "store"
+        rule = "store result" if computes(node.value) else "store"
         name = self._expression(target, rule, "[]=", "[]=")
         self.generic_visit(node)
         node.value = _told(name, "given", node.value)
@@ -407,6 +409,16 @@ def _as_value(node: ast.expr, name: str) -> ast.expr:
     if isinstance(node, ast.Tuple):
         node.elts = [_as_value(one, name) for one in node.elts]
     return node
+
+
+def _ruled(node: ast.Call, rule: str, name: str) -> str:
+    """Return the rule of a call; one that copies anyway does not show by that what it reorders."""
+    if rule != "reorder":
+        return rule
+    given = [*node.args, *(one.value for one in node.keywords if one.arg == "order")]
+    in_columns = any(isinstance(one, ast.Constant) and one.value == "F" for one in given)
+    always = name == "flatten" or any(one.arg in {"copy", None} for one in node.keywords)
+    return "convert" if always and not in_columns else rule
 
 
 def _is_plain(node: ast.expr) -> bool:

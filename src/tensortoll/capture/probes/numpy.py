@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 from functools import cache
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.addresses import array_address, reach
@@ -29,7 +30,7 @@ SCALAR_TYPES: Final = (
 ).split()
 MAKERS: Final = (
     "array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite asmatrix "
-    "require copy ravel reshape astype atleast_1d atleast_2d atleast_3d frombuffer from_dlpack"
+    "require copy matrix fromiter ravel reshape astype atleast_1d atleast_2d atleast_3d frombuffer from_dlpack"
 ).split()
 METHODS: Final = "astype copy flatten ravel reshape tolist item tobytes byteswap".split()
 
@@ -43,9 +44,16 @@ class NumpyProbe:
     library = "numpy"
     explicit = frozenset((*MAKERS, *SCALAR_TYPES, *METHODS, "copyto", "[]=", "float", "int"))
     rewrites = Rewrites(
-        methods={**dict.fromkeys(METHODS, "convert"), "__dlpack__": "export"},
+        methods={
+            **dict.fromkeys(METHODS, "convert"),
+            **dict.fromkeys(("flatten", "ravel", "reshape"), "reorder"),
+            "byteswap": "swap",
+            "__dlpack__": "export",
+        },
         functions={
             **{f"numpy.{name}": "convert" for name in (*MAKERS, *SCALAR_TYPES)},
+            **dict.fromkeys(("numpy.ravel", "numpy.reshape"), "reorder"),
+            **dict.fromkeys(("numpy.ma.array", "numpy.ma.masked_array"), "convert"),
             "numpy.copyto": "into",
             "copy.copy": "convert",
             "copy.deepcopy": "convert",
@@ -60,6 +68,7 @@ class NumpyProbe:
         RUNNING.describers[np.ndarray] = describe_array
         for kind in _SEQUENCES:
             RUNNING.describers[kind] = describe_sequence
+        RUNNING.describers[GeneratorType] = describe_generator
         for kind in (bytes, bytearray, memoryview, array.array):
             RUNNING.describers[kind] = describe_buffer
 
@@ -107,6 +116,12 @@ def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None
     # Not `len`, which a subclass may answer by itself.
     length = next(kind.__len__(value) for kind in _SEQUENCES if isinstance(value, kind))
     return Seen(Kind("python", "object"), None, 0, (length,), (), swapped=False, identity=id(value))
+
+
+def describe_generator(value: Any) -> Seen:
+    """Return an iterator over Python objects, of which nothing is known."""
+    kind = Kind("python", "object")
+    return Seen(kind, None, 0, (), (), swapped=False, identity=id(value))
 
 
 def describe_buffer(value: Any) -> Seen | None:

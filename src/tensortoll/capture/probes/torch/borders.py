@@ -21,6 +21,7 @@ from tensortoll.capture.probes.torch.kinds import (
     dtype_name,
     kind_of,
     on_the_side_of_numpy,
+    tensor_address,
     tensor_span,
     transfer,
 )
@@ -173,6 +174,8 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
 
 @_unseen_by_subclasses
 def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:
+    if not tensor.numel():
+        return  # no byte crosses, and an empty array's address says nothing
     shared = _is_view(tensor, result)
     if shared and not copied_after:
         sums = site.groups.get(tensor.dtype)
@@ -184,9 +187,7 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
 
 
 def _is_view(tensor: torch.Tensor, array: Any) -> bool:
-    import torch
-
-    return bool(array_address()(array) == torch._C._data_address(tensor))
+    return array_address()(array) == tensor_address(tensor)
 
 
 def _started(tensor: torch.Tensor, array: Any, outcome: Any) -> Sums:

@@ -14,17 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
+    CASTS_INDICES,
     DUPLICATES_INSIDE_TORCH,
     dtype_name,
     kind_of,
     on_the_side_of_numpy,
+    tensor_address,
     tensor_span,
     transfer,
 )
@@ -78,29 +79,19 @@ class Kernels:
 
 def install_kernels(context: Context) -> Kernels:
     """Override both kernels, and have them put back at the end."""
-    import torch
-
-    others = torch.library.Library("aten", "IMPL")
-    context.patches.at_end(others._destroy)
-    # The keys that are handed to a CPU kernel are always this one, so they need not be handed.
-    on_cpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
-    original = torch.library.get_kernel("aten::copy_", "CPU")
-    # Not a function around it: the kernel looks at the frame that called it.
-    copy_on_cpu = partial(_copy(context, original, on_cpu=True), on_cpu)
     kernels = Kernels(
         Override("lift_fresh", "CPU", _lift_fresh(context)),
-        Override("copy_", "CPU", copy_on_cpu),
+        Override("copy_", "CPU", _copy(context, "CPU")),
     )
+    overrides = [kernels.wrapping, kernels.copying]
+    for key in ("Meta", *_accelerator_key()):
+        with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
+            overrides.append(Override("copy_", key, _copy(context, key)))
     with silenced():
         # "Overriding a previously registered kernel": that is what this is for.
-        for override in (kernels.wrapping, kernels.copying):
+        for override in overrides:
             context.patches.at_end(override.stop)
             override.start()
-        for key in ("Meta", *_accelerator_key()):
-            with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
-                kernel = torch.library.get_kernel("aten::copy_", key)
-                counting = _copy(context, kernel, on_cpu=False)
-                others.impl("copy_", counting, key, with_keyset=True)
     return kernels
 
 
@@ -182,24 +173,30 @@ def _count_parse(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> None:
     sums.written += tensor.nbytes
 
 
-def _copy(context: Context, kernel: Any, *, on_cpu: bool) -> Callable[..., Any]:
-    """Return a kernel that copies as before and counts what was converted.
+def _copy(context: Context, key: str) -> Callable[..., Any]:
+    """Return a kernel for one backend that copies as before and counts what was converted.
 
     What comes after a large copy runs with cold caches, where each step costs several times what
     it does in a tight loop: hence one lookup by place and dtypes, and the rest once per group.
+
+    Raises:
+        RuntimeError: If the backend has no kernel of its own.
     """
     import torch
 
-    is_tensor: Any = torch.Tensor
+    plain: Any = torch.Tensor
     local = context.recorder.local
     find_site = context.places.site
-    call = kernel.call_boxed
+    call = torch.library.get_kernel("aten::copy_", key).call_boxed
+    # What a backend's kernel is handed is always its own key, so it need not be handed to us.
+    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
     clock = time.perf_counter_ns
     get_frame = sys._getframe
     tracing = torch._C._get_tracing_state
+    on_cpu = key == "CPU"
 
-    def copy_(keys: Any, target: Any, source: Any, non_blocking: bool = False) -> Any:
-        if not isinstance(source, is_tensor):
+    def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
+        if not isinstance(source, plain):
             # A number that was wrapped for the purpose comes back as a plain one.
             return target.fill_(source)
         table = local.table
@@ -218,14 +215,15 @@ def _copy(context: Context, kernel: Any, *, on_cpu: bool) -> Callable[..., Any]:
                 site = site or find_site(table, frame)
                 if site is None:
                     return result
-                dtypes = source.dtype, target.dtype
-                groups = site.groups
-                sums = groups.get(dtypes) if on_cpu and table.wrapped is None else None
+                read = source.nbytes
+                sums = site.groups.get((source.dtype, target.dtype))
                 if (
                     sums is None
+                    or not on_cpu
+                    or table.wrapped is not None
+                    or read <= _ONE_ELEMENT
+                    or type(source) is not plain
                     or not source.is_contiguous()
-                    or type(source) is not is_tensor
-                    or target.shape != source.shape
                 ):
                     if tracing() is not None:
                         return result
@@ -236,7 +234,7 @@ def _copy(context: Context, kernel: Any, *, on_cpu: bool) -> Callable[..., Any]:
                 sums.count += 1
                 sums.copies += 1
                 sums.elapsed_ns += elapsed
-                sums.read += source.nbytes
+                sums.read += read
                 sums.written += target.nbytes
             except Exception as error:
                 context.recorder.fault("torch copy_", error)
@@ -245,6 +243,10 @@ def _copy(context: Context, kernel: Any, *, on_cpu: bool) -> Callable[..., Any]:
         return result
 
     return copy_
+
+
+_ONE_ELEMENT: Final = 16
+"""Bytes of one element of the widest dtype: so few may be a number that fills a tensor."""
 
 
 def _group(
@@ -268,8 +270,12 @@ def _group(
     dtypes = source.dtype, target.dtype
     devices = source.device, target.device
     moved = devices[0] != devices[1]
-    if dtypes[0] is dtypes[1] and not moved and not from_array and not asked_for(site):
-        return None
+    if not moved and not from_array:
+        if dtypes[0] is not dtypes[1]:
+            if is_of_its_own(site, source):
+                return None
+        elif not asked_for(site) or in_place(source, target):
+            return None
     layout = laid_out_anew(source, target)
     plain = not (layout or moved or from_array or non_blocking)
     key: Hashable = dtypes
@@ -282,7 +288,23 @@ def _group(
         wrapped.count -= 1
     if devices[1].type == "meta":
         sums.written -= target.nbytes  # there is no memory behind it
+    if 0 in source.stride() and source.numel():
+        # Of what was expanded, each byte is read once.
+        span = tensor_span(source)
+        sums.read -= source.nbytes - min(span.stop - span.start, source.nbytes)
     return sums
+
+
+def is_of_its_own(site: Site, source: torch.Tensor) -> bool:
+    """Say whether what was cast is a number or an index that an operation made for itself."""
+    located = site.located
+    return located.implicit and (source.numel() == 1 or located.name in CASTS_INDICES)
+
+
+def in_place(source: torch.Tensor, target: torch.Tensor) -> bool:
+    """Say whether both are the same elements, as after `a[i] += 1`, which stores what stands."""
+    same_start = tensor_address(source) == tensor_address(target)
+    return same_start and source.stride() == target.stride()
 
 
 def asked_for(site: Site) -> bool:

@@ -26,7 +26,7 @@ EXPLICIT: Final = frozenset(
         # out of it
         "numpy __array__ tolist item to_dlpack __dlpack__ complex __float__ __int__ __bool__"
     ).split()
-)
+) | {"[]= result"}
 """Names of calls that ask for a conversion; all others that convert do so implicitly."""
 
 ASKS_FOR_A_COPY: Final = frozenset(
@@ -40,6 +40,11 @@ ASKS_FOR_A_COPY: Final = frozenset(
 """Names of calls that duplicate data on purpose. A copy that changes neither dtype nor device is
 a conversion only below one of these: kernels copy temporaries of their own in the same way
 (a bias filled in by `linear`, the input of `sort`), and nothing else tells the two apart."""
+
+CASTS_INDICES: Final = frozenset(
+    "masked_select combinations quantile nanquantile embedding_bag".split()
+)
+"""Names of calls that reckon with indices of their own, in another dtype than their result's."""
 
 DUPLICATES_INSIDE_TORCH: Final = {
     "torch/nn/modules/module.py": frozenset(("copy_", "to", "clone")),
@@ -92,9 +97,19 @@ def tensor_span(tensor: torch.Tensor) -> Span:
     Raises:
         RuntimeError: If the tensor has no memory of its own to point to (sparse, wrapped).
     """
+    size = tensor.element_size()
+    steps = [step * size for step in tensor.stride()]
+    return reach(tensor_address(tensor), tensor.shape, steps, size)
+
+
+def tensor_address(tensor: torch.Tensor) -> int:
+    """Return the address of a strided tensor's first element.
+
+    Raises:
+        RuntimeError: If the tensor has no memory of its own to point to (sparse, wrapped).
+    """
     import torch
 
-    size = tensor.element_size()
-    # `data_ptr` would copy a lazily cloned storage; this only looks.
-    address = torch._C._data_address(tensor)
-    return reach(address, tensor.shape, [step * size for step in tensor.stride()], size)
+    # `data_ptr` would copy a lazily cloned storage. This only looks, and finds where it begins.
+    begin: int = torch._C._data_address(tensor)
+    return begin + tensor.storage_offset() * tensor.element_size()
