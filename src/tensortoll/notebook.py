@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.errors import MissingLibraryError, NotebookError
 from tensortoll.recording import Recording, merged
+from tensortoll.store import read_document
 
 if TYPE_CHECKING:
     from nbclient import NotebookClient
+
+OnCell = Callable[[Recording, str], None]
 
 FAILED_STATUS: Final = 1
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -35,14 +38,14 @@ class NotebookRun:
         return 0 if self.error is None else FAILED_STATUS
 
 
-def run_notebook(path: Path, on_cell: Callable[[Recording], None] = lambda _: None) -> NotebookRun:
+def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -> NotebookRun:
     """Run the code cells of the notebook at ``path``, one after the other.
 
     The notebook itself is not changed. The kernel starts in the notebook's folder.
 
     Args:
         path: An `.ipynb` file.
-        on_cell: Told what was seen of each cell, as soon as it has ended.
+        on_cell: Told what was seen of each cell, and its name, as soon as it has ended.
 
     Raises:
         MissingLibraryError: If nbclient, nbformat or ipykernel is not installed.
@@ -53,7 +56,10 @@ def run_notebook(path: Path, on_cell: Callable[[Recording], None] = lambda _: No
     error = None
     with tempfile.TemporaryDirectory(prefix="tensortoll-") as folder:
         client = nbclient.NotebookClient(
-            notebook, timeout=None, resources={"metadata": {"path": str(path.resolve().parent)}}
+            notebook,
+            timeout=None,
+            resources={"metadata": {"path": str(path.resolve().parent)}},
+            config=_through_files(),
         )
         try:
             with client.setup_kernel():
@@ -64,9 +70,9 @@ def run_notebook(path: Path, on_cell: Callable[[Recording], None] = lambda _: No
                     try:
                         client.execute_cell(cell, number)
                     finally:
-                        for recording in _taken(Path(folder)):
+                        for recording, name in _taken(Path(folder)):
                             recordings.append(recording)
-                            on_cell(recording)
+                            on_cell(recording, name)
         except nbclient.exceptions.CellExecutionError as failure:
             error = _ESCAPES.sub("", str(failure))
         except nbclient.exceptions.DeadKernelError as failure:
@@ -99,6 +105,14 @@ def _read(path: Path) -> tuple[Any, Any]:
     return nbclient, notebook
 
 
+def _through_files() -> Any:
+    """Have the kernel talk through files of this user's, where the system can: no ports at all."""
+    from traitlets.config import Config
+
+    transport = "tcp" if sys.platform == "win32" else "ipc"
+    return Config({"KernelManager": {"transport": transport}})
+
+
 def _no_such_kernel() -> type[Exception]:
     from jupyter_client.kernelspec import NoSuchKernel
 
@@ -115,8 +129,9 @@ def _prepare(client: NotebookClient, folder: str) -> None:
     client.execute_cell(cell, 0, store_history=False)
 
 
-def _taken(folder: Path) -> Iterator[Recording]:
+def _taken(folder: Path) -> Iterator[tuple[Recording, str]]:
     """Yield the recordings that the kernel has written, in order, and remove them."""
     for path in sorted(folder.glob("*.json")):
-        yield Recording.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        document: Any = read_document(path)
+        yield Recording.from_dict(document["recording"]), str(document["ran"])
         path.unlink()

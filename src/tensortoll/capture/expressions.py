@@ -122,7 +122,9 @@ class Expression:
         recorder = RUNNING.recorder
         if recorder is not None:
             try:
-                pending = recorder.local.table.pending
+                table = recorder.local.table
+                pending = table.pending
+                table.lent = []
                 seen = RUNNING.describe(value)
                 if seen is not None:
                     if len(pending) > MAX_PENDING:
@@ -158,6 +160,9 @@ class Expression:
             try:
                 table = recorder.local.table
                 entry = table.pending.pop((id(sys._getframe(1)), self.number), None)
+                lent, table.lent = table.lent, None
+                if lent and not table.quiet:
+                    _judge_lent(self._site(table), lent, entry, result, self.rule)
                 if entry is not None and not table.quiet:
                     elapsed = time.perf_counter_ns() - entry[1]
                     site = self._site(table)
@@ -297,6 +302,29 @@ def _judge(site: Site, seen: Seen, result: Any, elapsed_ns: int, rule: str) -> N
     if out.kind.library == "python":  # bytes, which have no dtype: the same elements as before
         effects = tuple(one for one in effects if one != "cast")
     _add(site, seen, out, "copy", effects, _read(seen), out.nbytes, elapsed_ns)
+
+
+def _judge_lent(
+    site: Site, lent: list[tuple[Sums, Seen]], entry: list[Any] | None, result: Any, rule: str
+) -> None:
+    """Take back the views of other libraries' arrays that NumPy only read to make a copy."""
+    first = None if entry is None else entry[0][0]
+    if rule == "into":
+        if first is not None and len(entry[0]) == 1:  # type: ignore[index]
+            sums, seen = lent[-1]
+            sums.count -= 1
+            _count_store(site, seen, first, 0)
+        return
+    out = RUNNING.describe(result)
+    if out is None or out.span is None or any(overlap(one.span, out.span) for _, one in lent):
+        return
+    if first is not None and first.span is None:  # a list of them, which is counted as a whole
+        for sums, _ in lent:
+            sums.count -= 1
+    elif first is None and len(lent) == 1 and lent[0][1].nbytes and out.shape:
+        sums, seen = lent[0]
+        sums.count -= 1
+        _add(site, seen, out, "copy", changes(seen, out), _read(seen), out.nbytes, 0)
 
 
 def is_python(value: object) -> bool:

@@ -131,6 +131,9 @@ class Table:
         self.elsewhere: dict[Hashable, Sums] = {}
         self.wrapped: Sums | None = None
         """The sums of a wrap that may turn out to be the first half of a copy."""
+        self.lent: list[tuple[Sums, Any]] | None = None
+        """The views that arrays of other libraries gave NumPy in the call that runs, with what was
+        seen of each array; None where nobody asks. The call may copy from them yet."""
         self.own_reads: set[int] = set()
         """Codes of a library's that read scalars of their own: nothing is counted there."""
         self.batch: Site | None = None

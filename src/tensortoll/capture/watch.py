@@ -19,6 +19,7 @@ from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
 from tensortoll.capture.expressions import RUNNING, Seen
 from tensortoll.capture.functions import Texts
+from tensortoll.capture.overhead import WORTH, event_ns
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
@@ -27,7 +28,7 @@ from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError
-from tensortoll.model import Environment, Source
+from tensortoll.model import Conversion, Environment, Source
 from tensortoll.recording import Recording, fault_text, merged
 
 _current: Watch | None = None
@@ -188,7 +189,7 @@ class Watch:
                     conversions=conversions,
                     sources=tuple(used),
                     elapsed_ns=elapsed,
-                    overhead_ns=self._own_ns + self._hooks_ns(),
+                    overhead_ns=self._own_ns + self._hooks_ns(conversions),
                     blind_spots=self.recorder.blind_spots,
                     faults=tuple(fault_text(why, times) for why, times in faults.items()),
                     environment=environment(self.libraries),
@@ -198,8 +199,20 @@ class Watch:
             )
         )
 
-    def _hooks_ns(self) -> int:
-        return 0
+    def _hooks_ns(self, conversions: tuple[Conversion, ...]) -> int:
+        """Return what counting took, as far as it can be measured while no watch is on."""
+        if _current is not None:
+            return 0
+        cost = 0
+        for library in self.libraries:
+            events = sum(
+                one.totals.count
+                for one in conversions
+                if library in (one.route.origin.library, one.route.target.library)
+            )
+            if events >= WORTH:
+                cost += events * event_ns(watching, library)
+        return cost
 
 
 @contextmanager

@@ -61,9 +61,9 @@ class RunCommand:
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:
         from tensortoll.notebook import run_notebook
 
-        def show(recording: Recording) -> None:
+        def show(recording: Recording, cell: str) -> None:
             if not options.quiet:
-                _print(recording, sys.stdout)
+                _print(recording, sys.stdout, ran=cell)
 
         ran = run_notebook(path, show)
         self._write(ran.recording, options)
@@ -79,8 +79,8 @@ class RunCommand:
             options.html.write_text(html.page(build_all(recording)), encoding="utf-8")
 
 
-def _print(recording: Recording, stream: TextIO) -> None:
-    for report in build_all(recording):
+def _print(recording: Recording, stream: TextIO, ran: str | None = None) -> None:
+    for report in build_all(recording, ran=ran):
         print(terminal.render(report, color=uses_color(stream)), file=stream)
         print(file=stream, flush=True)
 

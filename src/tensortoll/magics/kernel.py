@@ -9,6 +9,7 @@ from IPython.core.getipython import get_ipython
 
 from tensortoll import magics
 from tensortoll.recording import Recording
+from tensortoll.store import write_document
 
 
 def record_into(folder: str) -> None:
@@ -25,7 +26,8 @@ def record_into(folder: str) -> None:
         raise RuntimeError(msg)
     numbers = itertools.count()
 
-    def write(recording: Recording) -> None:
-        recording.save(Path(folder) / f"{next(numbers):06}.json")
+    def write(recording: Recording, cell: str) -> None:
+        document = {"ran": cell, "recording": recording.to_dict()}
+        write_document(document, Path(folder) / f"{next(numbers):06}.json")
 
     session.sink = write

@@ -42,8 +42,8 @@ from tensortoll.report.shown import Shown
 KEPT: Final = 50
 """Recordings kept to tell how arrays came to share memory. They hold numbers and strings only."""
 
-Sink = Callable[[Recording], None]
-"""Takes the recording of a cell."""
+Sink = Callable[[Recording, str], None]
+"""Takes the recording of a cell, and the cell's name."""
 
 
 @dataclass
@@ -249,10 +249,10 @@ class Session:
         self.recordings.append(recording)
         options = cell.options
         if self.sink is not None:
-            self.sink(recording)
+            self.sink(recording, cell.source.name)
         if options is None:
             return
-        reports = build_all(recording)
+        reports = build_all(recording, ran=cell.source.name)
         if options.output:
             self.shell.user_ns[options.output] = recording
         if options.json:

@@ -49,7 +49,11 @@ def build(
 
 
 def build_all(
-    recording: Recording, *, title: str | None = None, max_lines: int = COSTLY_LINES
+    recording: Recording,
+    *,
+    title: str | None = None,
+    ran: str | None = None,
+    max_lines: int = COSTLY_LINES,
 ) -> tuple[Report, ...]:
     """Return a report for each source that has something to say, the costliest first.
 
@@ -60,6 +64,7 @@ def build_all(
         recording: What a run left behind.
         title: What the reader calls the run, put before the names of its sources; None for the
             names alone.
+        ran: The name of the source that was run, where others only lent it their functions.
         max_lines: How many lines with something to say are shown in each report.
     """
     by_source = _by_source(recording)
@@ -67,12 +72,14 @@ def build_all(
         one for one in _ranked(recording, by_source) if not by_source.get(one, _NOTHING).is_healthy
     ]
     if not telling:
-        name = title or (recording.sources[0].name if recording.sources else "recording")
+        name = title or ran or (recording.sources[0].name if recording.sources else "recording")
         everything = Evidence(recording.conversions, (), (), ())
         return (_built(recording, name, Source(name, None), everything, max_lines),)
     reports = []
     for one in telling:
         name = one.name if title is None else f"{title}  {one.name}"
+        if ran not in {None, one.name}:
+            name += f", run by {ran}"
         report = _built(recording, name, one, by_source[one], max_lines)
         reports.append(report if one is telling[-1] else replace(report, footer=()))
     return tuple(reports)

@@ -21,6 +21,7 @@ from tensortoll.capture.probes.torch.kinds import (
     dtype_name,
     kind_of,
     on_the_side_of_numpy,
+    seen_tensor,
     tensor_address,
     tensor_span,
     transfer,
@@ -37,6 +38,7 @@ SCALAR_READS: Final = ("item", "__float__", "__int__", "__bool__", "__index__", 
 def install_borders(context: Context) -> None:
     """Replace the methods and functions through which data leaves or enters torch."""
     import torch
+    import torch.utils.dlpack
 
     replace = context.patches.replace
     replace(torch.Tensor, "numpy", lambda original: _numpy(context, original))
@@ -47,6 +49,7 @@ def install_borders(context: Context) -> None:
     replace(torch.Tensor, "__dlpack__", lambda original: _dlpack(context, original))
     replace(torch._C, "_to_dlpack", lambda original: _exported(context, original))
     replace(torch._C, "_to_dlpack_versioned", lambda original: _exported(context, original))
+    replace(torch.utils.dlpack, "to_dlpack", lambda original: _exported(context, original))
     replace(torch._C, "_from_dlpack", lambda original: _from_dlpack(context, original))
     replace(torch, "frombuffer", lambda original: _from_buffer(context, original))
 
@@ -182,6 +185,9 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
         if sums is None:
             sums = site.add(tensor.dtype, _started(tensor, result, "view"))
         sums.count += 1
+        lent = site.table.lent
+        if lent is not None:
+            lent.append((sums, seen_tensor(tensor)))
         return
     _count_copy_out(site, tensor, result, None, extra=copied_after and not shared)
 
@@ -397,7 +403,7 @@ def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
     return _left_alone_by_dynamo(from_dlpack, original)
 
 
-def _exporter(frame: FrameType) -> Kind:
+def _exporter(frame: FrameType) -> Kind | None:
     """Return whose capsule it is where no note was left, as for an ndarray's, made in C.
 
     The caller is torch's own `from_dlpack`, which ends at once: reading its variables keeps
@@ -405,7 +411,9 @@ def _exporter(frame: FrameType) -> Kind:
     """
     value = frame.f_locals.get("ext_tensor")
     library = type(value).__module__.partition(".")[0]
-    return Kind({"builtins": "python", "jaxlib": "jax"}.get(library, library), "")
+    if library == "builtins":
+        return None  # a capsule, which may come from anywhere
+    return Kind("jax" if library == "jaxlib" else library, "")
 
 
 def _count_import(site: Site, tensor: torch.Tensor, origin: Kind, address: int | None) -> None:

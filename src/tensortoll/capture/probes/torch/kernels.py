@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.patching import silenced
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 PROVEN_FIRST: Final = 32
 PROVEN_LATER: Final = 63
 """All bits set: a count that has none of them is due for a proof."""
+STORAGE_DEPTH: Final = 12
+"""Frames between a kernel and the tensor's method that copies its storage, at most."""
 _ACCELERATOR_KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
 
 
@@ -276,6 +279,10 @@ def _group(
                 return None
         elif not asked_for(site) or in_place(source, target):
             return None
+    if site.located.inside == "torch/storage.py":
+        tensor = _tensor_of_storage()
+        if tensor is not None:  # all of its memory is copied, as bytes
+            return _of_storage(site, tensor, source, target)
     layout = laid_out_anew(source, target)
     plain = not (layout or moved or from_array or non_blocking)
     key: Hashable = dtypes
@@ -288,10 +295,42 @@ def _group(
         wrapped.count -= 1
     if devices[1].type == "meta":
         sums.written -= target.nbytes  # there is no memory behind it
-    if 0 in source.stride() and source.numel():
+        sums.read -= source.nbytes
+    elif 0 in source.stride() and source.numel():
         # Of what was expanded, each byte is read once.
         span = tensor_span(source)
         sums.read -= source.nbytes - min(span.stop - span.start, source.nbytes)
+    return sums
+
+
+def _tensor_of_storage() -> torch.Tensor | None:
+    """Return the tensor whose storage torch's own Python is copying; None where there is none.
+
+    The frames are torch's and end at once: reading their variables keeps nothing alive.
+    """
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(STORAGE_DEPTH):
+        if frame is None:
+            break
+        code = frame.f_code
+        if code.co_name in {"__deepcopy__", "share_memory_"} and code.co_filename.endswith(
+            "_tensor.py"
+        ):
+            tensor: torch.Tensor = frame.f_locals["self"]
+            return tensor
+        frame = frame.f_back
+    return None
+
+
+def _of_storage(
+    site: Site, tensor: torch.Tensor, source: torch.Tensor, target: torch.Tensor
+) -> Sums:
+    kind = kind_of(tensor.dtype, tensor.device)
+    key = ("storage", tensor.dtype, tensor.device)
+    sums = site.groups.get(key)
+    if sums is None:
+        proof = Proof(tensor_span(source), tensor_span(target))
+        sums = site.add(key, Sums("copy", kind, kind, shape=tuple(tensor.shape), proof=proof))
     return sums
 
 
@@ -311,6 +350,8 @@ def asked_for(site: Site) -> bool:
     """Say whether the call that copied was one that duplicates data on purpose."""
     located = site.located
     if located.inside is not None and located.inside.startswith("torch/"):
+        if located.name.startswith("_share_"):
+            return not located.implicit  # workers hand their batches over in this way
         return located.name in DUPLICATES_INSIDE_TORCH.get(located.inside, ())
     return located.name in ASKS_FOR_A_COPY
 

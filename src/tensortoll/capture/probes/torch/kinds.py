@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from tensortoll.capture.addresses import reach
+from tensortoll.capture.expressions import Seen
 from tensortoll.model import Effect, Kind, Span
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ EXPLICIT: Final = frozenset(
         # inside it
         "to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble "
         "cpu cuda xpu ipu hpu mps clone contiguous reshape reshape_as flatten ravel copy_ cast "
-        "resolve_conj resolve_neg deepcopy __deepcopy__ share_memory_ pin_memory load_state_dict "
+        "resolve_conj resolve_neg deepcopy __deepcopy__ share_memory_ share_memory pin_memory load_state_dict "
         "to_dense to_sparse data_ptr []= "
         # out of it
         "numpy __array__ tolist item to_dlpack __dlpack__ complex __float__ __int__ __bool__"
@@ -100,6 +101,23 @@ def tensor_span(tensor: torch.Tensor) -> Span:
     size = tensor.element_size()
     steps = [step * size for step in tensor.stride()]
     return reach(tensor_address(tensor), tensor.shape, steps, size)
+
+
+def seen_tensor(tensor: torch.Tensor) -> Seen:
+    """Return a strided tensor in numbers.
+
+    Raises:
+        RuntimeError: If the tensor has no memory of its own to point to (sparse, wrapped).
+    """
+    return Seen(
+        kind_of(tensor.dtype, tensor.device),
+        tensor_span(tensor),
+        tensor.nbytes,
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        swapped=False,
+        identity=id(tensor),
+    )
 
 
 def tensor_address(tensor: torch.Tensor) -> int:

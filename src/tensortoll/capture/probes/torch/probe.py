@@ -9,7 +9,7 @@ from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.borders import install_borders
 from tensortoll.capture.probes.torch.kernels import install_kernels
-from tensortoll.capture.probes.torch.kinds import EXPLICIT, kind_of, tensor_span
+from tensortoll.capture.probes.torch.kinds import EXPLICIT, seen_tensor
 from tensortoll.capture.probes.torch.optimizers import install_optimizers
 from tensortoll.capture.rewriting import Rewrites
 
@@ -35,15 +35,6 @@ class TorchProbe:
         if not isinstance(value, torch.Tensor) or value.layout is not torch.strided:
             return None
         try:
-            span = tensor_span(value)
+            return seen_tensor(value)
         except (RuntimeError, NotImplementedError):
             return None
-        return Seen(
-            kind_of(value.dtype, value.device),
-            span,
-            value.nbytes,
-            tuple(value.shape),
-            tuple(value.stride()),
-            swapped=False,
-            identity=id(value),
-        )
