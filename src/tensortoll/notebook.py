@@ -59,7 +59,7 @@ def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -
             notebook,
             timeout=None,
             resources={"metadata": {"path": str(path.resolve().parent)}},
-            config=_through_files(),
+            config=_through_files(folder),
         )
         try:
             with client.setup_kernel():
@@ -105,12 +105,14 @@ def _read(path: Path) -> tuple[Any, Any]:
     return nbclient, notebook
 
 
-def _through_files() -> Any:
-    """Have the kernel talk through files of this user's, where the system can: no ports at all."""
+def _through_files(folder: str) -> Any:
+    """Have the kernel talk through files in ``folder``, where the system can: no open ports."""
     from traitlets.config import Config
 
-    transport = "tcp" if sys.platform == "win32" else "ipc"
-    return Config({"KernelManager": {"transport": transport}})
+    if sys.platform == "win32":
+        return Config()
+    # An absolute path: the kernel runs in the notebook's folder, we in whichever.
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
 
 
 def _no_such_kernel() -> type[Exception]:

@@ -295,13 +295,20 @@ def _judge(site: Site, seen: Seen, result: Any, elapsed_ns: int, rule: str) -> N
         if seen.kind.library != out.kind.library:
             _add(site, seen, out, "view", (), 0, 0, 0)
         return
+    effects = _effects(seen, out, rule)
+    _add(site, seen, out, "copy", effects, _read(seen), out.nbytes, elapsed_ns)
+
+
+def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
     effects = changes(seen, out)
-    if rule in {"reorder", "swap"} and "layout" not in effects:
+    if "layout" not in effects and (
+        rule == "swap" or (rule == "reorder" and not _is_one_run(seen))
+    ):
         # Reshaping shares where the order of the elements stays: a copy shows that it did not.
-        effects += ("layout",) if rule == "swap" or not _is_one_run(seen) else ()
+        effects += ("layout",)
     if out.kind.library == "python":  # bytes, which have no dtype: the same elements as before
         effects = tuple(one for one in effects if one != "cast")
-    _add(site, seen, out, "copy", effects, _read(seen), out.nbytes, elapsed_ns)
+    return effects
 
 
 def _judge_lent(
@@ -316,7 +323,7 @@ def _judge_lent(
             _count_store(site, seen, first, 0)
         return
     out = RUNNING.describe(result)
-    if out is None or out.span is None or any(overlap(one.span, out.span) for _, one in lent):
+    if out is None or out.span is None or any(_in_common(one, out) for _, one in lent):
         return
     if first is not None and first.span is None:  # a list of them, which is counted as a whole
         for sums, _ in lent:
@@ -325,6 +332,10 @@ def _judge_lent(
         sums, seen = lent[0]
         sums.count -= 1
         _add(site, seen, out, "copy", changes(seen, out), _read(seen), out.nbytes, 0)
+
+
+def _in_common(one: Seen, other: Seen) -> bool:
+    return one.span is not None and other.span is not None and overlap(one.span, other.span)
 
 
 def is_python(value: object) -> bool:

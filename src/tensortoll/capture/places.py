@@ -130,7 +130,7 @@ class Places:
             kind = _SILENT
         else:
             kind = _LIBRARY
-        table.codes[id(code)] = code
+        table.hold(code)
         table.codes_by_class[id(code)] = kind
         return kind
 
@@ -177,7 +177,7 @@ class Places:
         known = table.deep.get(key, _UNKNOWN)
         if known is not _UNKNOWN:
             return known  # type: ignore[return-value]
-        table.codes[id(frame.f_code)] = frame.f_code
+        table.hold(frame.f_code)
         site = table.deep[key] = self._new(table, frame, inner, waiting=True)
         return site
 

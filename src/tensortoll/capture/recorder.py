@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from tensortoll.model import Conversion, Effect, Kind, Outcome, Place, Proof, Route, Source, Totals
 
 ELSEWHERE = Place(Source("(other places)", None), 0, 0, None, None, "")
 """Stands for every place beyond the recorder's limit."""
+MAX_CODES: Final = 20_000
+"""Code objects held by one thread's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,14 @@ class Sums:
         self.proof = proof
         self.count = self.copies = self.read = self.written = self.elapsed_ns = 0
 
+    def include(self, other: Sums) -> None:
+        """Add what another group of the same kinds counted."""
+        self.count += other.count
+        self.copies += other.copies
+        self.read += other.read
+        self.written += other.written
+        self.elapsed_ns += other.elapsed_ns
+
     def totals(self) -> Totals:
         """Return the sums as a value."""
         return Totals(self.count, self.copies, self.read, self.written, self.elapsed_ns)
@@ -145,10 +155,43 @@ class Table:
         self.distances: dict[int, int] = {}
         """How many frames lay between an instruction of a library's and the user's, last time."""
 
+        self.retired: dict[Located, Site] = {}
+        """The places whose code was let go of, each with the sums of all sites it had."""
+        self._leaving: list[Site] = []
+
     def all_sites(self) -> Iterator[Site]:
         """Yield every place of this thread."""
-        for found in (self.sites, self.deep, self.expressions):
+        for found in (self.sites, self.deep, self.expressions, self.retired):
             yield from (site for site in tuple(found.values()) if site is not None)
+        yield from tuple(self._leaving)
+
+    def hold(self, code: CodeType) -> None:
+        """Keep a code object alive, whose address is about to become a key.
+
+        Code may be made for ever (`exec` in a loop): beyond a limit all are let go of, and what
+        was known by their addresses is forgotten. The sums stay, by place.
+        """
+        if len(self.codes) >= MAX_CODES:
+            # An event that is on its way may still add to its site: that one waits for a turn.
+            for site in self._leaving:
+                self._retire(site)
+            leaving = (*self.sites.values(), *self.deep.values())
+            self._leaving = [site for site in leaving if site is not None and site.groups]
+            for known in (self.sites, self.deep, self.codes, self.codes_by_class, self.distances):
+                known.clear()  # type: ignore[attr-defined]
+            self.own_reads.clear()
+        self.codes[id(code)] = code
+
+    def _retire(self, site: Site) -> None:
+        kept = self.retired.setdefault(site.located, site)
+        if kept is site:
+            return
+        for key, sums in site.groups.items():
+            known = kept.groups.setdefault(key, sums)
+            if known is not sums:
+                known.include(sums)
+                self.recorder.freed()
+        site.groups = kept.groups
 
     def add(self, site: Site, key: Hashable, sums: Sums) -> Sums:
         """Keep a new group under its place while there is room, else under no place."""
@@ -199,6 +242,11 @@ class Recorder:
         with self._lock:
             self._groups += 1
             return self._groups <= self._max_groups
+
+    def freed(self) -> None:
+        """Take note that a group was added to another one and is gone."""
+        with self._lock:
+            self._groups -= 1
 
     def fault(self, where: str, error: BaseException) -> None:
         """Count a failure of our own, which never reaches the user's code."""

@@ -30,7 +30,8 @@ SCALAR_TYPES: Final = (
 ).split()
 MAKERS: Final = (
     "array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite asmatrix "
-    "require copy matrix fromiter ravel reshape astype atleast_1d atleast_2d atleast_3d frombuffer from_dlpack"
+    "require copy matrix fromiter ravel reshape astype atleast_1d atleast_2d atleast_3d "
+    "frombuffer from_dlpack"
 ).split()
 METHODS: Final = "astype copy flatten ravel reshape tolist item tobytes byteswap".split()
 

@@ -22,8 +22,8 @@ EXPLICIT: Final = frozenset(
         # inside it
         "to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble "
         "cpu cuda xpu ipu hpu mps clone contiguous reshape reshape_as flatten ravel copy_ cast "
-        "resolve_conj resolve_neg deepcopy __deepcopy__ share_memory_ share_memory pin_memory load_state_dict "
-        "to_dense to_sparse data_ptr []= "
+        "resolve_conj resolve_neg deepcopy __deepcopy__ share_memory_ share_memory pin_memory "
+        "load_state_dict to_dense to_sparse data_ptr []= "
         # out of it
         "numpy __array__ tolist item to_dlpack __dlpack__ complex __float__ __int__ __bool__"
     ).split()
@@ -130,4 +130,5 @@ def tensor_address(tensor: torch.Tensor) -> int:
 
     # `data_ptr` would copy a lazily cloned storage. This only looks, and finds where it begins.
     begin: int = torch._C._data_address(tensor)
-    return begin + tensor.storage_offset() * tensor.element_size()
+    offset: int = tensor.storage_offset() * tensor.element_size()
+    return begin + offset
