@@ -8,7 +8,6 @@ differ from run to run; what a test compares does not.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import tempfile
@@ -19,11 +18,10 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from tensortoll import notebook as running
 from tensortoll.recording import Recording, merged
 
 FOLDER = Path(__file__).resolve().parent
-PREPARE = "from tensortoll.magics.kernel import record_into as _t; _t({folder!r}); del _t"
-QUIET = ["--IPKernelApp.log_level=ERROR"]
 CELL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")
 """Where IPython says that a cell lies; another place on every machine."""
 
@@ -48,8 +46,8 @@ def refresh(path: Path) -> Recording:
             # A copy: the cell that we add is run beside the notebook, not as a part of it.
             nbformat.v4.new_notebook(cells=[*notebook.cells], metadata=notebook.metadata),
             timeout=None,
-            extra_arguments=QUIET,
             resources={"metadata": {"path": str(path.resolve().parent)}},
+            config=running._through_files(folder),
         )
         with client.setup_kernel():
             recorded = False
@@ -59,9 +57,8 @@ def refresh(path: Path) -> Recording:
                 client.execute_cell(cell, number)
                 if not recorded:  # the first one imports, and loads the extension as a reader would
                     recorded = True
-                    prepare = nbformat.v4.new_code_cell(PREPARE.format(folder=folder))
-                    client.execute_cell(prepare, number, store_history=False)
-        recording = merged(map(_read, sorted(Path(folder).glob("*.json"))))
+                    running._prepare(client, folder)
+        recording = merged(one for one, _name in running._taken(Path(folder)))
     for cell in notebook.cells:
         _clean(cell)
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
@@ -70,10 +67,6 @@ def refresh(path: Path) -> Recording:
     environment = replace(recording.environment, pid=None, host=None)
     replace(recording, environment=environment).save(recording_of(path))
     return recording
-
-
-def _read(path: Path) -> Recording:
-    return Recording.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _clean(cell: Any) -> None:

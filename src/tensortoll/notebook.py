@@ -63,8 +63,10 @@ def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -
         )
         try:
             with client.setup_kernel():
+                # Running a cell puts it into the notebook, also the one that is only ours.
+                cells = list(notebook.cells)
                 _prepare(client, folder)
-                for number, cell in enumerate(notebook.cells):
+                for number, cell in enumerate(cells):
                     if cell.cell_type != "code":
                         continue
                     try:

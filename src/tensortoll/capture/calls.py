@@ -39,6 +39,7 @@ class Call(NamedTuple):
 
 _CACHE = dis.opmap["CACHE"]
 OPERATORS = {"BINARY_OP", "COMPARE_OP", "UNARY_NEGATIVE", "UNARY_INVERT", "UNARY_NOT"}
+STORES = {"STORE_SUBSCR", "STORE_SLICE"}
 CALLS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "PRECALL"}
 
 
@@ -54,7 +55,7 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
     lines = linecache.getlines(code.co_filename) if lines is None else lines
     extent, text = _with_dot(*_in_characters(extent, lines), lines)
     instruction = _instruction(code, offset)
-    if instruction == "STORE_SUBSCR":
+    if instruction in STORES:
         name = "[]=" if _stores_what_stood(extent, lines) else "[]= result"
         return Call(extent, text, name, "[]=")
     if instruction in CALLS:

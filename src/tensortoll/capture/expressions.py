@@ -213,6 +213,7 @@ class Expression:
         entry = self._pending(sys._getframe(1))
         if entry is not None and is_basic(value):
             entry.append(value)
+            entry[1] = time.perf_counter_ns()  # what comes next is the store itself
         return value
 
     @staticmethod
@@ -222,6 +223,7 @@ class Expression:
 
     def stored(self) -> None:
         """Judge a store that has just been made."""
+        ended_ns = time.perf_counter_ns()
         recorder = RUNNING.recorder
         entry = self._pending(sys._getframe(1))
         if recorder is None or entry is None:
@@ -230,8 +232,8 @@ class Expression:
             table = recorder.local.table
             table.pending.pop((id(sys._getframe(1)), self.number), None)
             if len(entry) == _COMPLETE and not table.quiet:
-                (seen, *_), given_ns, base, index = entry
-                elapsed = time.perf_counter_ns() - given_ns
+                (seen, *_), began_ns, base, index = entry
+                elapsed = ended_ns - began_ns
                 _judge_store(self._site(table), seen, base, index, elapsed, self.rule)
         except Exception as error:
             recorder.fault("store", error)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+from tensortoll.capture.expressions import Expression
+from tensortoll.capture.recorder import ELSEWHERE, Located
 from tensortoll.capture.sources import Sources, only
 from tensortoll.model import Source
 
@@ -16,10 +18,12 @@ WORTH: Final = 500
 
 _NAME: Final = "<calibration>"
 _LOOPS: Final = {
-    "torch": "for _ in range(n): torch.from_numpy(a).numpy()",
+    "torch": "for _ in range(n): torch.from_numpy(a).numpy(); torch.tensor(a).double()",
     "tensorflow": "for _ in range(n): tensorflow.constant(a).numpy()",
+    "numpy": "for _ in range(n): e.made(e.given(a).copy())",
 }
-"""Two conversions a round each, as small as they come."""
+"""Conversions as small as they come; NumPy's as they are when rewritten."""
+PER_ROUND: Final = {"torch": 4, "tensorflow": 2, "numpy": 1}
 
 Watching = Callable[[Sources], Any]
 
@@ -43,14 +47,20 @@ def _measured(watching: Watching, library: str) -> int:
     import numpy as np
 
     text = _LOOPS[library]
-    names = {library: import_module(library), "a": np.zeros(8, np.float32), "n": ROUNDS}
+    place = Located(ELSEWHERE, "", implicit=False, name="")
+    names = {
+        library: import_module(library),
+        "a": np.zeros(8, np.float32),
+        "n": ROUNDS,
+        "e": Expression(-1, place, "convert"),
+    }
     code = compile(text, _NAME, "exec", dont_inherit=True)
     exec(code, names)
     plain = _elapsed(code, names)
     with watching(only(_NAME, Source(_NAME, text))):
         exec(code, names)
         watched = _elapsed(code, names)
-    return max(0, watched - plain) // (2 * ROUNDS)
+    return max(0, watched - plain) // (PER_ROUND[library] * ROUNDS)
 
 
 def _elapsed(code: Any, names: dict[str, Any]) -> int:

@@ -109,6 +109,9 @@ class Places:
             distance += 1
         if frame is None:
             return self._waiting(table, inner)
+        # Held already, unless all were let go of meanwhile.
+        table.codes[id(inner.f_code)] = inner.f_code
+        table.codes[id(frame.f_code)] = frame.f_code
         if frame is not inner:
             table.distances[inner_key] = distance
             key = (inner_key, id(frame.f_code) + frame.f_lasti)
@@ -177,7 +180,9 @@ class Places:
         known = table.deep.get(key, _UNKNOWN)
         if known is not _UNKNOWN:
             return known  # type: ignore[return-value]
-        table.hold(frame.f_code)
+        for one in (inner, frame):
+            if one is not None and id(one.f_code) not in table.codes:
+                table.hold(one.f_code)
         site = table.deep[key] = self._new(table, frame, inner, waiting=True)
         return site
 

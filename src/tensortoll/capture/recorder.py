@@ -44,6 +44,7 @@ class Sums:
     __slots__ = (
         "copies",
         "count",
+        "due",
         "effects",
         "elapsed_ns",
         "implicit",
@@ -89,6 +90,8 @@ class Sums:
         self.implicit = implicit
         self.shape = shape
         self.proof = proof
+        self.due = 0
+        """The count from which on the next conversion is to be looked at closely."""
         self.count = self.copies = self.read = self.written = self.elapsed_ns = 0
 
     def include(self, other: Sums) -> None:
@@ -107,13 +110,15 @@ class Sums:
 class Site:
     """The groups of one place in one thread."""
 
-    __slots__ = ("groups", "located", "table", "takes_arrays_alone")
+    __slots__ = ("from_array", "groups", "located", "table", "takes_arrays_alone")
 
     def __init__(self, located: Located, table: Table) -> None:
         """Start without any group."""
         self.located = located
         self.table = table
         self.groups: dict[Hashable, Sums] = {}
+        self.from_array: dict[Hashable, Sums] | None = None
+        """Of copies of arrays that the place wraps first, by their dtypes."""
         self.takes_arrays_alone = located.name == "from_numpy"
 
     def add(self, key: Hashable, sums: Sums) -> Sums:
@@ -178,7 +183,7 @@ class Table:
             leaving = (*self.sites.values(), *self.deep.values())
             self._leaving = [site for site in leaving if site is not None and site.groups]
             for known in (self.sites, self.deep, self.codes, self.codes_by_class, self.distances):
-                known.clear()  # type: ignore[attr-defined]
+                known.clear()
             self.own_reads.clear()
         self.codes[id(code)] = code
 

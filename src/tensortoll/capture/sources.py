@@ -20,6 +20,8 @@ _LIBRARIES = tuple(
         if (folder := sysconfig.get_path(name))
     }
 )
+TYPED_IN = ("<stdin>", "<string>", "<ipython-input-", "<python-input-")
+"""File names that Python and IPython give to what is typed in or piped in."""
 _PACKAGES = ("site-packages/", "dist-packages/", "site-packages\\", "dist-packages\\")
 
 
@@ -81,7 +83,7 @@ def all_but_libraries() -> Sources:
     """Return sources for code that nobody named: all files but those of libraries."""
 
     def resolve(filename: str) -> Source | None:
-        if is_library(filename):
+        if is_library(filename) and not filename.startswith(TYPED_IN):
             return None
         text = "".join(linecache.getlines(filename))
         return Source(_shown(filename), text or None)

@@ -61,6 +61,13 @@ class RunCommand:
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:
         from tensortoll.notebook import run_notebook
 
+        if options.arguments:
+            told = " ".join(options.arguments)
+            msg = (
+                f"a notebook takes no arguments, but {told!r} follows it. Options stand before it."
+            )
+            raise TensortollError(msg)
+
         def show(recording: Recording, cell: str) -> None:
             if not options.quiet:
                 _print(recording, sys.stdout, ran=cell)

@@ -39,6 +39,8 @@ from tensortoll.report import build_all
 from tensortoll.report.renderers import html
 from tensortoll.report.shown import Shown
 
+CHECKS: Final = "%convcheck"
+"""Cells with this magic have a watch of their own: there is one at a time."""
 KEPT: Final = 50
 """Recordings kept to tell how arrays came to share memory. They hold numbers and strings only."""
 
@@ -115,7 +117,7 @@ class Session:
         if _is_native(info.raw_cell):
             cell.options = parsed(_magic_line(info.raw_cell))
             self.begin(cell)
-        elif self.sink is not None:
+        elif self.sink is not None and CHECKS not in info.raw_cell:
             self.begin(cell)
 
     def _after(self, result: ExecutionResult) -> None:

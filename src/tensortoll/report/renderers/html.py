@@ -115,8 +115,11 @@ def _span(text: str, style: str) -> str:
 
 
 def _table() -> str:
-    # The margins keep JupyterLab from centring what it takes for a data frame.
-    return f"border-collapse: collapse; border: none; margin: 6px 0px 6px 0px; {_SMALL}"
+    # JupyterLab centres what it takes for a data frame, and gives all columns one width.
+    return (
+        "border-collapse: collapse; border: none; margin: 6px 0px 6px 0px; "
+        f"table-layout: auto; {_SMALL}"
+    )
 
 
 def _head(report: Report) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tensortoll.capture.addresses import array_address, array_span
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.probes import Context
-from tensortoll.capture.probes.torch.kernels import PROVEN_FIRST, PROVEN_LATER
+from tensortoll.capture.probes.torch.kernels import next_proof
 from tensortoll.capture.probes.torch.kinds import (
     dtype_name,
     kind_of,
@@ -104,8 +104,10 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
                 _count_array(site, self, result, copied_after=False)
                 return result
             sums = site.groups.get(self.dtype)
-            if sums is None or sums.count < PROVEN_FIRST or not sums.count & PROVEN_LATER:
+            if sums is None or sums.count >= sums.due:
                 _count_array(site, self, result, copied_after=False)
+                if sums is not None:
+                    sums.due = next_proof(sums.count)
             else:
                 sums.count += 1
         except Exception as error:

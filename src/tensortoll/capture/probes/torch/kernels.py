@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     import torch
 
 PROVEN_FIRST: Final = 32
-PROVEN_LATER: Final = 63
-"""All bits set: a count that has none of them is due for a proof."""
+PROVEN_LATER: Final = 64
+"""Where a call can only share or raise: how many are proven one by one, and every which after."""
 STORAGE_DEPTH: Final = 12
 """Frames between a kernel and the tensor's method that copies its storage, at most."""
 _ACCELERATOR_KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
+
+
+def next_proof(count: int) -> int:
+    """Return which conversion is to be proven next, after the one that makes ``count`` + 1."""
+    return count + (1 if count < PROVEN_FIRST else PROVEN_LATER)
 
 
 class Override:
@@ -128,18 +133,15 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
                 return tensor
             dtype = tensor.dtype
             sums = site.groups.get(dtype)
-            if (
-                sums is None
-                or not site.takes_arrays_alone
-                or sums.count < PROVEN_FIRST
-                or not sums.count & PROVEN_LATER
-            ):
+            if sums is None or sums.count >= sums.due:
                 # Torch may resize memory of its own; what it borrowed from an array, it may not.
                 if tensor.untyped_storage().resizable():
                     if tensor.dim():
                         _count_parse(site, tensor, dtype)
                     return tensor
                 sums = sums or start_view(site, tensor, dtype)
+                if site.takes_arrays_alone:
+                    sums.due = next_proof(sums.count)
             sums.count += 1
             table.wrapped = sums
         except Exception as error:
@@ -219,11 +221,18 @@ def _copy(context: Context, key: str) -> Callable[..., Any]:
                 if site is None:
                     return result
                 read = source.nbytes
-                sums = site.groups.get((source.dtype, target.dtype))
+                dtypes = source.dtype, target.dtype
+                wrapped = table.wrapped
+                if wrapped is None:
+                    sums = site.groups.get(dtypes)
+                elif wrapped is site.groups.get(source.dtype) and site.from_array is not None:
+                    # The same instruction wrapped an array a moment ago, as it did before.
+                    sums = site.from_array.get(dtypes)
+                else:
+                    sums = None
                 if (
                     sums is None
                     or not on_cpu
-                    or table.wrapped is not None
                     or read <= _ONE_ELEMENT
                     or type(source) is not plain
                     or not source.is_contiguous()
@@ -234,6 +243,9 @@ def _copy(context: Context, key: str) -> Callable[..., Any]:
                         sums = _group(table, site, target, source, non_blocking)
                     if sums is None:
                         return result
+                elif wrapped is not None:
+                    wrapped.count -= 1
+                    table.wrapped = None
                 sums.count += 1
                 sums.copies += 1
                 sums.elapsed_ns += elapsed
@@ -293,6 +305,8 @@ def _group(
         sums = site.add(key, _start_copy(source, target, non_blocking, layout, from_array))
     if from_array and wrapped is not None:
         wrapped.count -= 1
+        if not (layout or moved or non_blocking):
+            site.from_array = {**(site.from_array or {}), dtypes: sums}
     if devices[1].type == "meta":
         sums.written -= target.nbytes  # there is no memory behind it
         sums.read -= source.nbytes
