@@ -77,8 +77,19 @@ CASES = [
     Case("np.array(t32)", "copy", "", 1, F, F, "torch:float32", "numpy:float32"),
     Case("np.asarray(t32, 'f8')", "copy", "cast", 1, F, D, "torch:float32", "numpy:float64"),
     Case("np.float64(t32)", "copy", "cast", 1, F, D, "torch:float32", "numpy:float64"),
-    Case("np.array(t32, dtype='f8')", "copy", "cast", 2, F + D, 2 * D, "torch:float32", "numpy:float64"),
-    Case("np.ascontiguousarray(m.t())", "copy", "layout", 1, F, F, "torch:float32", "numpy:float32"),
+    Case(
+        "np.array(t32, dtype='f8')",
+        "copy",
+        "cast",
+        2,
+        F + D,
+        2 * D,
+        "torch:float32",
+        "numpy:float64",
+    ),
+    Case(
+        "np.ascontiguousarray(m.t())", "copy", "layout", 1, F, F, "torch:float32", "numpy:float32"
+    ),
     Case("np.asarray(list(m))", "copy", "parse", 1, 0, F, "python:object", "numpy:float32"),
     Case("t32.tolist()", "copy", "unbox", 1, F, 0, "torch:float32", "python:float32"),
     Case("t32[5].item()", "copy", "unbox", 1, 4, 0, "torch:float32", "python:float32"),
@@ -86,9 +97,20 @@ CASES = [
     # inside it
     Case("t32.double()", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"),
     Case("t32.to(torch.bfloat16)", "copy", "cast", 1, F, H, "torch:float32", "torch:bfloat16"),
-    Case("t32.to(torch.float8_e4m3fn)", "copy", "cast", 1, F, B, "torch:float32", "torch:float8_e4m3fn"),
+    Case(
+        "t32.to(torch.float8_e4m3fn)",
+        "copy",
+        "cast",
+        1,
+        F,
+        B,
+        "torch:float32",
+        "torch:float8_e4m3fn",
+    ),
     Case("t32.to(torch.complex64)", "copy", "cast", 1, F, D, "torch:float32", "torch:complex64"),
-    Case("t32.type('torch.DoubleTensor')", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"),
+    Case(
+        "t32.type('torch.DoubleTensor')", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"
+    ),
     Case("t32.to(t64)", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"),
     Case("t32.bool()", "copy", "cast", 1, F, B, "torch:float32", "torch:bool"),
     Case("t32.clone()", "copy", "", 1, F, F, "torch:float32", "torch:float32"),
@@ -96,7 +118,16 @@ CASES = [
     Case("copy.deepcopy(t32)", "copy", "", 1, F, F, "torch:float32", "torch:float32"),
     Case("m.t().contiguous()", "copy", "layout", 1, F, F, "torch:float32", "torch:float32"),
     Case("m.t().reshape(-1)", "copy", "layout", 1, F, F, "torch:float32", "torch:float32"),
-    Case("m[0].expand(64, 64).contiguous()", "copy", "layout", 1, 256, F, "torch:float32", "torch:float32"),
+    Case(
+        "m[0].expand(64, 64).contiguous()",
+        "copy",
+        "layout",
+        1,
+        256,
+        F,
+        "torch:float32",
+        "torch:float32",
+    ),
     Case("t32 + t64", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"),
     Case("i32 / 2", "copy", "cast", 1, F, F, "torch:int32", "torch:float32"),
     Case("torch.cat([t32, t64])", "copy", "cast", 1, F, D, "torch:float32", "torch:float64"),
@@ -129,9 +160,10 @@ t32.add_(1).mul_(2)
 m[3]; m.t(); m.view(-1); m.reshape(-1); m.expand(2, 64, 64); m.permute(1, 0); m.chunk(2)
 t32.float(); t32.cpu(); t32.to(t32); t32.contiguous(); t32.detach(); t32.type_as(t32)
 t32 * 2.0 + 1; t32 > 0.5; 2 ** m; m @ m; m.sum(); m.sort(); m.cumsum(0); m.topk(3); m.unique()
-torch.stack([m, m]); torch.cat([m, m]); torch.where(m > 1, m, 0.0); m[m > 5]; m[[1, 2]]
+torch.stack([m, m]); torch.cat([m, m]); torch.where(m > 1, m, 0.0); m[m > 5]
 m.masked_select(m > 5); torch.combinations(torch.arange(40)); m.quantile(0.5)
-torch.linalg.solve(m + 5000 * torch.eye(64), m); torch.linalg.svd(m); torch.linalg.inv(m + 9e3 * torch.eye(64))
+torch.linalg.solve(m + 5000 * torch.eye(64), m); torch.linalg.svd(m)
+torch.linalg.inv(m + 9e3 * torch.eye(64))
 torch.nn.functional.pad(m, (1, 1)); m.roll(3); m.flip(0); m.repeat(2, 1); m.repeat_interleave(2)
 net(m); net(m).sum().backward(); torch.nn.GRU(64, 32)(m[None]); torch.nn.LayerNorm(64)(m.t())
 optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9); optimizer.step(); optimizer.step()
@@ -193,7 +225,10 @@ def test_a_conversion_is_reported_as_memory_tells_it(case: Case) -> None:
     assert f"{route.target.library}:{route.target.dtype}" == case.target
     assert route.where == "main"
     # What a method is called on may be a call of its own: the smallest expression is named.
-    assert case.expression.endswith(route.place.expression) or route.place.expression in case.expression
+    assert (
+        case.expression.endswith(route.place.expression)
+        or route.place.expression in case.expression
+    )
 
 
 @pytest.mark.parametrize("text", STORES)
@@ -202,11 +237,13 @@ def test_a_tensor_stored_into_another_is_a_copy(text: str) -> None:
     written, outcome, effects = STORES[text]
     found = last_line(ran(text), text)
 
-    assert [(one.route.outcome, "+".join(one.route.effects)) for one in found] == [(outcome, effects)]
+    assert [(one.route.outcome, "+".join(one.route.effects)) for one in found] == [
+        (outcome, effects)
+    ]
     assert found[0].totals.bytes_written == written
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_what_converts_nothing_is_silent() -> None:
     """Computing, looking, sharing inside torch and returning the argument are not reported."""
     lines = len(START.splitlines())
@@ -305,7 +342,9 @@ class Rows:
 def test_workers_that_were_forked_bring_their_counts_home() -> None:
     """Each row is counted once, at the line of the data set, with what it wrote."""
     with tensortoll.record() as recorder:
-        batches = list(DataLoader(Rows(), batch_size=4, num_workers=2, multiprocessing_context="fork"))
+        batches = list(
+            DataLoader(Rows(), batch_size=4, num_workers=2, multiprocessing_context="fork")
+        )
     assert len(batches) == 4
     [one] = [one for one in recorder.recording.conversions if one.route.where == "a worker process"]
     assert one.totals[:4] == (16, 16, 16 * D, 16 * F)

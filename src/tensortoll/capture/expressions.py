@@ -41,8 +41,8 @@ class Seen(NamedTuple):
     """None for Python objects, whose elements lie anywhere."""
     nbytes: int
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    """In elements, so that a cast alone does not change them."""
+    strides: tuple[float, ...]
+    """In elements, so that a cast alone does not change them. Whole but in fields of records."""
     swapped: bool
     """Whether the bytes of an element stand in a foreign order."""
     identity: int
@@ -474,8 +474,11 @@ def selected(array: Seen, index: Any) -> Seen | None:
     items = math.prod(array.shape)
     if not items or not array.nbytes or array.span is None:
         return None
+    strides_in_elements = [step for step in array.strides if isinstance(step, int)]
+    if len(strides_in_elements) < len(array.strides):
+        return None
     size = array.nbytes // items
-    axes = list(zip(array.shape, array.strides, strict=True))
+    axes = list(zip(array.shape, strides_in_elements, strict=True))
     address = array.span.start - sum((n - 1) * step * size for n, step in axes if step < 0)
     parts = list(index) if type(index) is tuple else [index]
     free = len(axes) - sum(part is not None and part is not Ellipsis for part in parts)

@@ -73,6 +73,7 @@ def run_script(path: Path, arguments: Sequence[str]) -> ScriptOutcome:
                 text,
                 str(path),
                 vars(module),
+                filename=str(path.absolute()),
                 before_end=_wait_for_threads,
             )
         except SyntaxError as error:
@@ -84,7 +85,8 @@ def run_script(path: Path, arguments: Sequence[str]) -> ScriptOutcome:
 def _as_main(path: Path, arguments: Sequence[str]) -> Iterator[ModuleType]:
     """Be the process that the script expects: its `__main__`, its arguments, its folder."""
     module = ModuleType("__main__")
-    vars(module).update(__file__=str(path), __builtins__=builtins, __spec__=None)
+    # Python shows the script's full path in tracebacks, but leaves the argument as it was given.
+    vars(module).update(__file__=str(path.absolute()), __builtins__=builtins, __spec__=None)
     before = sys.modules["__main__"], sys.argv, sys.path[0]
     sys.modules["__main__"] = module
     sys.argv = [str(path), *arguments]

@@ -108,7 +108,10 @@ def describe_array(value: Array) -> Seen:
     kind, swapped = _kind(value.dtype)
     size = value.itemsize
     span = reach(array_address()(value), value.shape, value.strides, size)
-    strides = tuple(step // size for step in value.strides) if size else value.strides
+    strides: tuple[float, ...] = value.strides
+    if size:
+        # Between the fields of a record, the distance may be no whole number of elements.
+        strides = tuple(step / size if step % size else step // size for step in strides)
     return Seen(kind, span, value.nbytes, value.shape, strides, swapped, id(value))
 
 
