@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 from tensortoll.capture.probes.tensorflow.kinds import (
+from tensortoll.capture.probes.torch.kinds import tensor_address
     effects_between,
     is_implicit,
     kind_of,
@@ -90,5 +91,5 @@ def _address(value: Any, memory: Memory) -> int | None:
 
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
-        return int(torch._C._data_address(value))  # `data_ptr` would copy a lazily cloned one
+        return tensor_address(value)
     return memory.array_address(np.asarray(value))
