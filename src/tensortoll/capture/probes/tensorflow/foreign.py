@@ -6,13 +6,13 @@ import sys
 from typing import Any, Final
 
 from tensortoll.capture.probes.tensorflow.kinds import (
-from tensortoll.capture.probes.torch.kinds import tensor_address
     effects_between,
     is_implicit,
     kind_of,
     payload,
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
+from tensortoll.capture.probes.torch.kinds import tensor_address
 from tensortoll.capture.recorder import Site, Sums
 from tensortoll.model import Kind, Outcome, Proof, Span
 
