@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT_FIRST: Final = 2
 LOOKED_AT_LATER: Final = 64
-"""States are made in the first step and keep their dtype: they are looked at again now and then."""
+"""All tensors are looked at in these steps; in the others, only whether a model was cast since."""
 
 BLIND_SPOT: Final = (
     "An optimizer step raised: casts and copies inside torch right after it may be missing."
@@ -44,6 +44,8 @@ class _Steps:
     def __init__(self, context: Context, copying: Override) -> None:
         self._context = context
         self._copying = copying
+        self._dtypes: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        """The one dtype of an optimizer's tensors; None where they have several."""
         self._taken: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._lifted = False
 
@@ -52,7 +54,7 @@ class _Steps:
         try:
             self.end()
             taken = self._taken[optimizer] = self._taken.get(optimizer, 0) + 1
-            states_too = taken <= LOOKED_AT_FIRST or not taken % LOOKED_AT_LATER
+            due = taken <= LOOKED_AT_FIRST or not taken % LOOKED_AT_LATER
             if (
                 # A closure is the user's own code: the forward and backward pass.
                 len(args) == 1
@@ -60,12 +62,19 @@ class _Steps:
                 and taken > 1
                 # Other threads may convert meanwhile, and must not go unseen.
                 and threading.active_count() == 1
-                and _is_uniform(optimizer, states_too=states_too)
+                and self._is_uniform(optimizer, due=due)
             ):
                 self._copying.stop()
                 self._lifted = True
         except Exception as error:
             self._context.recorder.fault("torch optimizer step", error)
+
+    def _is_uniform(self, optimizer: Any, *, due: bool) -> bool:
+        """Say whether all that a step works with is of one dtype and on the CPU."""
+        first = optimizer.param_groups[0]["params"][0]
+        if due or first.dtype is not self._dtypes.get(optimizer):
+            self._dtypes[optimizer] = first.dtype if _is_uniform(optimizer) else None
+        return self._dtypes[optimizer] is first.dtype
 
     def after(self, *_: Any) -> None:
         """Put the override back."""
@@ -80,9 +89,9 @@ class _Steps:
             self._context.recorder.blind_spot(BLIND_SPOT)
 
 
-def _is_uniform(optimizer: Any, *, states_too: bool) -> bool:
+def _is_uniform(optimizer: Any) -> bool:
     """Say whether all tensors that a step works with are of one dtype and on the CPU."""
-    tensors = _tensors(optimizer, states_too=states_too)
+    tensors = _tensors(optimizer)
     first = next(tensors, None)
     if first is None or first.device.type != "cpu":
         return False
@@ -90,14 +99,13 @@ def _is_uniform(optimizer: Any, *, states_too: bool) -> bool:
     return all(one.dtype is dtype and one.device == device for one in tensors)
 
 
-def _tensors(optimizer: Any, *, states_too: bool) -> Iterator[torch.Tensor]:
+def _tensors(optimizer: Any) -> Iterator[torch.Tensor]:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             yield parameter
             if parameter.grad is not None:
                 yield parameter.grad
-            if states_too:
-                yield from _of_state(optimizer.state.get(parameter, {}))
+            yield from _of_state(optimizer.state.get(parameter, {}))
 
 
 def _of_state(state: Mapping[str, Any]) -> Iterator[torch.Tensor]:
