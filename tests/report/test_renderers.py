@@ -313,10 +313,11 @@ def test_page_is_complete_and_static(samples):
     assert not {"script", "iframe", "link", "img"} & Tags(text).tags
 
 
-def test_notebook_gets_every_form_but_json(samples):
+def test_notebook_gets_every_form_but_json(samples, monkeypatch):
     """
     A notebook is offered text, HTML and Markdown, and never JSON, which would hide them.
     """
+    monkeypatch.setenv("COLUMNS", "100")  # whatever a terminal, or another test, has set
     shown = Shown(build(samples.costly(), title="t"), CARD)
     bundle = shown._repr_mimebundle_()
 
