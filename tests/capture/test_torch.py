@@ -458,3 +458,50 @@ def test_threads_that_wrap_at_the_same_time_are_not_mixed_up() -> None:
             one.join()
     assert recorder.recording.views == 4000
     assert recorder.recording.copies == 4000
+
+
+OWN_OPTIMIZER = """
+import torch
+
+
+class Own(torch.optim.Optimizer):
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in self.param_groups[0]["params"]:
+            parameter.sub_((parameter.grad.double() * 0.1).float())
+
+
+weight = torch.ones(5000, requires_grad=True)
+optimizer = Own([weight])
+for _ in range(4):
+    weight.grad = torch.ones(5000)
+    optimizer.step()
+"""
+
+
+def test_an_optimizer_of_the_users_is_seen_into_at_every_step():
+    """Only torch's own optimizers are known to convert nothing: others are counted throughout."""
+    recording = tensortoll.run_source(OWN_OPTIMIZER)
+
+    casts = [one.totals.count for one in recording.conversions if "cast" in one.route.effects]
+    assert casts == [4, 4]
+
+
+def test_a_hook_on_an_optimizer_is_seen_into_at_every_step():
+    """What a step hook of the user's converts is counted, also on one of torch's optimizers."""
+    text = """
+import torch
+
+weight = torch.ones(5000, requires_grad=True)
+optimizer = torch.optim.SGD([weight], lr=0.1)
+optimizer.register_step_post_hook(lambda *_: weight.detach().double())
+for _ in range(4):
+    weight.grad = torch.ones(5000)
+    optimizer.step()
+"""
+    recording = tensortoll.run_source(text)
+
+    assert [one.totals.count for one in recording.conversions] == [4]

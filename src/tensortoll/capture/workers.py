@@ -8,7 +8,6 @@ inherits nothing, which is said as a blind spot.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tensortoll.capture.recorder import Recorder
-from tensortoll.recording import Recording, fault_text
+from tensortoll.recording import Recording, fault_text, load
 
 PATIENCE_S: Final = 0.5
 """How long to wait at the end for workers that are just ending."""
@@ -67,17 +66,15 @@ class Workers:
     def _tell(self) -> None:
         """Write what this child counted."""
         faults = self._recorder.faults
+        conversions = tuple(self._recorder.conversions())
         recording = Recording(
-            conversions=tuple(self._recorder.conversions()),
-            sources=tuple({one.route.place.source for one in self._recorder.conversions()}),
+            conversions=conversions,
+            sources=tuple({one.route.place.source for one in conversions}),
             blind_spots=self._recorder.blind_spots,
             faults=tuple(fault_text(why, times) for why, times in faults.items()),
         )
-        text = json.dumps(recording.to_dict())
         with contextlib.suppress(OSError):  # the parent is done and has cleaned up
-            unfinished = self._file("part")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.rename(self._file("json"))
+            recording.save(self._file("json"))
 
     def collect(self) -> list[Recording]:
         """Return what the children counted, and remove their files."""
@@ -92,7 +89,7 @@ class Workers:
         recordings = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                recordings.append(Recording.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+                recordings.append(load(path))
             except (OSError, ValueError) as error:
                 self._recorder.fault("reading a worker's counts", error)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 An optimizer multiplies by Python numbers all the time. On the CPU each such number passes through
 `copy_`, and a Python kernel makes that ten times slower. Where all parameters, gradients and
-states have one dtype, a step copies nothing that would be counted: the override is lifted.
+states have one dtype, a step of one of torch's own optimizers copies nothing that would be
+counted: the override is lifted. What others wrote, as optimizers or as hooks, may convert at will.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class _Steps:
                 len(args) == 1
                 and not kwargs
                 and taken > 1
+                and _is_torchs_own(optimizer)
                 # Other threads may convert meanwhile, and must not go unseen.
                 and threading.active_count() == 1
                 and self._is_uniform(optimizer, due=due)
@@ -71,7 +73,9 @@ class _Steps:
 
     def _is_uniform(self, optimizer: Any, *, due: bool) -> bool:
         """Say whether all that a step works with is of one dtype and on the CPU."""
-        first = optimizer.param_groups[0]["params"][0]
+        first = next(_tensors(optimizer), None)
+        if first is None:
+            return False
         if due or first.dtype is not self._dtypes.get(optimizer):
             self._dtypes[optimizer] = first.dtype if _is_uniform(optimizer) else None
         return self._dtypes[optimizer] is first.dtype
@@ -87,6 +91,12 @@ class _Steps:
         if self._lifted:
             self.after()
             self._context.recorder.blind_spot(BLIND_SPOT)
+
+
+def _is_torchs_own(optimizer: Any) -> bool:
+    """Say whether nothing but torch's own code runs in a step, hooks included."""
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    return type(optimizer).__module__.startswith("torch.optim.") and not any(hooks)
 
 
 def _is_uniform(optimizer: Any) -> bool:
