@@ -127,3 +127,15 @@ def test_what_is_no_expression_is_refused() -> None:
     with pytest.raises(SyntaxError):
         check_source("y = 1", space)
     assert "y" not in space
+
+
+def test_interleaved_arrays_of_two_libraries_share_nothing():
+    """Ranges that overlap are no proof: a tensor of even and an array of odd elements are apart."""
+    array = np.arange(10_000.0)
+    names = {"array": array, "tensor": torch.from_numpy(array)}
+
+    apart = check_source("tensor[::2], array[1::2]", names).verdict.sharing
+    flipped = check_source("tensor[1:4], array[::-1]", names).verdict.sharing
+
+    assert [False] == [one.shared for one in apart]
+    assert [True] == [one.shared for one in flipped]

@@ -12,26 +12,22 @@ from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
-from tensortoll.capture.addresses import overlap
 from tensortoll.capture.calls import dotted
-from tensortoll.capture.expressions import Seen
+from tensortoll.capture.expressions import is_c_contiguous
 from tensortoll.capture.rewriting import baked
 from tensortoll.capture.running import rewritten_for
+from tensortoll.capture.sharing import Pair, sharings
 from tensortoll.capture.sources import Sources, all_but_libraries, only
 from tensortoll.capture.speed import SMALLEST_BYTES, copy_bytes_per_s
 from tensortoll.capture.watch import Watch
-from tensortoll.model import Sharing, Source
+from tensortoll.model import Source
 from tensortoll.recording import Recording
 from tensortoll.verdict import Verdict
 
 NAME: Final = "<convcheck>"
-MOST_WORK: Final = 10_000
-"""Candidates that `np.shares_memory` may look at; its annotation knows only two constants."""
 BUDGET_S: Final = 0.3
 """Time for repetitions."""
 MOST_REPETITIONS: Final = 9
-
-Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
 CHANGES_SOMETHING: Final = frozenset(
     "copy_ assign assign_add assign_sub share_memory_ load_state_dict set_weights set_value "
@@ -237,8 +233,8 @@ def _verdict(
         recording,
         result=None if seen is None else seen.kind,
         shape=None if seen is None else seen.shape,
-        contiguous=None if seen is None else _is_contiguous(seen),
-        sharing=tuple(_sharings(watch, pairs, history)),
+        contiguous=None if seen is None else is_c_contiguous(seen),
+        sharing=tuple(sharings(watch, pairs, history)),
         times_ns=times if recording.conversions else (),
         once_because=reason,
         machine_bytes_per_s=copy_bytes_per_s(written) if written >= SMALLEST_BYTES else None,
@@ -250,73 +246,3 @@ def _split(text: str) -> list[str]:
     if not isinstance(node, ast.Tuple):
         return [text]
     return [ast.get_source_segment(text.strip(), one) or "?" for one in node.elts]
-
-
-def _sharings(
-    watch: Watch,
-    pairs: Iterable[Pair],
-    history: Sequence[Recording],
-) -> Iterator[Sharing]:
-    for (one_name, one), (other_name, other) in pairs:
-        seen, other_seen = watch.describe(one), watch.describe(other)
-        if seen is None or other_seen is None or seen.span is None or other_seen.span is None:
-            continue
-        if one is other:
-            shared = bool(seen.nbytes)
-        else:
-            shared = overlap(seen.span, other_seen.span) and _shares_bytes(one, other)
-        came = tuple(_came_to_share(seen, other_seen, history)) if shared else ()
-        yield Sharing(
-            one_name,
-            other_name,
-            shared,
-            (seen.span, other_seen.span),
-            is_writable(one),
-            is_writable(other),
-            came,
-        )
-
-
-def _shares_bytes(one: Any, other: Any) -> bool:
-    """Tell interleaved arrays, whose ranges overlap, from arrays with an element in common."""
-    import numpy as np
-
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        try:
-            work: Any = MOST_WORK
-            return bool(np.shares_memory(one, other, max_work=work))
-        except (RuntimeError, ValueError):  # too hard to solve: the ranges decide
-            return True
-    return True
-
-
-def is_writable(value: Any) -> bool:
-    """Say whether an array can be written in place."""
-    import numpy as np
-
-    if isinstance(value, np.ndarray):
-        return bool(value.flags.writeable)
-    return type(value).__module__.partition(".")[0] == "torch"
-
-
-def _is_contiguous(seen: Seen) -> bool:
-    expected = 1
-    for n, step in zip(reversed(seen.shape), reversed(seen.strides), strict=True):
-        if n > 1 and step != expected:
-            return False
-        expected *= n
-    return True
-
-
-def _came_to_share(one: Seen, other: Seen, history: Sequence[Recording]) -> Iterator[str]:
-    """Yield the conversions that were seen to share this memory."""
-    if one.span is None or other.span is None:
-        return
-    for recording in history:
-        for conversion in recording.conversions:
-            route, proof = conversion.route, conversion.proof
-            if route.outcome != "view" or proof is None:
-                continue
-            if overlap(proof.target, one.span) and overlap(proof.target, other.span):
-                place = route.place
-                yield f"{place.source.name} line {place.line}: `{place.expression}` made a view"

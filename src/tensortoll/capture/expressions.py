@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.addresses import overlap, reach, read_bytes
 from tensortoll.capture.exports import Exports
-from tensortoll.capture.recorder import Located, Recorder, Site, Sums, Table
+from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Sums, Table
 from tensortoll.model import Effect, Kind, Outcome, Proof, Span
 
 MAX_PENDING: Final = 10_000
@@ -361,15 +361,16 @@ def _laid_out_anew(seen: Seen, out: Seen) -> bool:
         both = zip(seen.shape, seen.strides, out.strides, strict=True)
         return any(n > 1 and before != after for n, before, after in both)
     # Reshaped: a C-contiguous array keeps the order of its elements, any other loses it.
-    return not _is_c_contiguous(seen)
+    return not is_c_contiguous(seen)
 
 
 def _is_one_run(seen: Seen) -> bool:
     """Say whether the elements have one order only, whichever axis goes first."""
-    return _is_c_contiguous(seen) and sum(n > 1 for n in seen.shape) <= 1
+    return is_c_contiguous(seen) and sum(n > 1 for n in seen.shape) <= 1
 
 
-def _is_c_contiguous(seen: Seen) -> bool:
+def is_c_contiguous(seen: Seen) -> bool:
+    """Say whether the elements lie in C order without gaps."""
     expected = 1
     for n, step in zip(reversed(seen.shape), reversed(seen.strides), strict=True):
         if n > 1 and step != expected:
@@ -511,12 +512,3 @@ def _count_read(site: Site, seen: Seen | None) -> None:
         _add(
             site, seen, seen._replace(kind=seen.kind._replace(library="numpy")), "view", (), 0, 0, 0
         )
-
-
-def _nowhere() -> Located:
-    from tensortoll.capture.recorder import ELSEWHERE
-
-    return Located(ELSEWHERE, "", implicit=False, name="")
-
-
-NOWHERE: Final = _nowhere()

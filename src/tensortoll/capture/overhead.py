@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from tensortoll.capture.expressions import Expression
-from tensortoll.capture.recorder import ELSEWHERE, Located
+from tensortoll.capture.recorder import NOWHERE
 from tensortoll.capture.sources import Sources, only
 from tensortoll.model import Source
 
@@ -47,12 +47,11 @@ def _measured(watching: Watching, library: str) -> int:
     import numpy as np
 
     text = _LOOPS[library]
-    place = Located(ELSEWHERE, "", implicit=False, name="")
     names = {
         library: import_module(library),
         "a": np.zeros(8, np.float32),
         "n": ROUNDS,
-        "e": Expression(-1, place, "convert"),
+        "e": Expression(-1, NOWHERE, "convert"),
     }
     code = compile(text, _NAME, "exec", dont_inherit=True)
     exec(code, names)

@@ -38,6 +38,10 @@ class Located:
     """Whether the place is only the line that waits for the thread that did it."""
 
 
+NOWHERE: Final = Located(ELSEWHERE, "", implicit=False, name="")
+"""Where what has no place, or none any more, is."""
+
+
 class Sums:
     """What is added up for one group. One is made per group, never per event."""
 
@@ -305,10 +309,7 @@ class Recorder:
                     if sums.count:
                         yield _conversion(site.located, sums, table.thread)
             for sums in tuple(table.elsewhere.values()):
-                yield _conversion(_NOWHERE, sums, table.thread)
-
-
-_NOWHERE = Located(ELSEWHERE, "", implicit=False, name="")
+                yield _conversion(NOWHERE, sums, table.thread)
 
 
 def _conversion(located: Located, sums: Sums, thread: str | None) -> Conversion:

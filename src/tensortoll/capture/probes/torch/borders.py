@@ -191,7 +191,7 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
         if lent is not None:
             lent.append((sums, seen_tensor(tensor)))
         return
-    _count_copy_out(site, tensor, result, None, extra=copied_after and not shared)
+    _count_copy_out(site, tensor, result, extra=copied_after and not shared)
 
 
 def _is_view(tensor: torch.Tensor, array: Any) -> bool:
@@ -214,16 +214,13 @@ def _started(tensor: torch.Tensor, array: Any, outcome: Any) -> Sums:
     )
 
 
-def _count_copy_out(
-    site: Site, tensor: torch.Tensor, array: Any, elapsed_ns: int | None, *, extra: bool = False
-) -> None:
+def _count_copy_out(site: Site, tensor: torch.Tensor, array: Any, *, extra: bool = False) -> None:
     """Add up an ndarray that does not share the tensor's memory, or that NumPy copies at once.
 
     Args:
         site: Where.
         tensor: What was asked.
         array: What it gave.
-        elapsed_ns: How long the copy took; None where NumPy makes it after us.
         extra: Whether NumPy copies once more what is a copy already.
     """
     key = (tensor.dtype, array.dtype, tensor.device, "out")
@@ -236,7 +233,6 @@ def _count_copy_out(
     sums.copies += 1 + extra
     sums.read += tensor.nbytes + extra * array.nbytes
     sums.written += array.nbytes * (1 + extra)
-    sums.elapsed_ns += elapsed_ns or 0
 
 
 def _unbox(context: Context, original: Callable[..., Any]) -> Any:

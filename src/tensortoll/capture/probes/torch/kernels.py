@@ -62,17 +62,14 @@ class Override:
 
         self._arguments = operator, key, kernel, False
         self._library = torch._C._dispatch_library("IMPL", "aten", "")
-        self.is_on = False
 
     def start(self) -> None:
         """Put our kernel in place."""
         self._library.impl(*self._arguments)
-        self.is_on = True
 
     def stop(self) -> None:
         """Leave torch's kernel in place."""
         self._library.reset()
-        self.is_on = False
 
 
 @dataclass(frozen=True, slots=True)

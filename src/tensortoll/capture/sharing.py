@@ -1,0 +1,108 @@
+"""Whether arrays that stand already share memory, of whatever libraries they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Final
+
+from tensortoll.capture.addresses import overlap
+from tensortoll.capture.expressions import Seen
+from tensortoll.capture.watch import Watch
+from tensortoll.model import Sharing
+from tensortoll.recording import Recording
+
+MOST_WORK: Final = 10_000
+"""Candidates that `np.shares_memory` may look at; its annotation knows only two constants."""
+
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
+
+
+def sharings(
+    watch: Watch,
+    pairs: Iterable[Pair],
+    history: Sequence[Recording],
+) -> Iterator[Sharing]:
+    """Yield, for each pair of arrays, whether they have an element in common.
+
+    Args:
+        watch: Knows the libraries.
+        pairs: Names and arrays.
+        history: Recordings that may tell how two arrays came to share memory.
+    """
+    for (one_name, one), (other_name, other) in pairs:
+        seen, other_seen = watch.describe(one), watch.describe(other)
+        if seen is None or other_seen is None or seen.span is None or other_seen.span is None:
+            continue
+        shared = overlap(seen.span, other_seen.span) and _shares_bytes(seen, other_seen)
+        if shared is None:
+            continue
+        came = tuple(_came_to_share(seen, other_seen, history)) if shared else ()
+        yield Sharing(
+            one_name,
+            other_name,
+            shared,
+            (seen.span, other_seen.span),
+            is_writable(one),
+            is_writable(other),
+            came,
+        )
+
+
+def _shares_bytes(one: Seen, other: Seen) -> bool | None:
+    """Tell interleaved arrays, whose ranges overlap, from arrays with an element in common.
+
+    None where that is too hard to say.
+    """
+    import numpy as np
+
+    try:
+        work: Any = MOST_WORK
+        return bool(np.shares_memory(_stand_in(one), _stand_in(other), max_work=work))
+    except (RuntimeError, ValueError, TypeError):
+        return None
+
+
+def _stand_in(seen: Seen) -> Any:
+    """Return an ndarray that lies where an array of any library does; it is never read."""
+    import numpy as np
+
+    assert seen.span is not None
+    start = seen.span.start
+    size = seen.nbytes // max(math.prod(seen.shape), 1)
+    steps = [int(step * size) for step in seen.strides]
+    below = sum((n - 1) * step for n, step in zip(seen.shape, steps, strict=True) if step < 0)
+
+    class Lying:
+        __array_interface__: ClassVar[dict[str, Any]] = {
+            "version": 3,
+            "typestr": f"|V{size}",
+            "shape": seen.shape,
+            "strides": tuple(steps),
+            "data": (start - below, True),
+        }
+
+    return np.asarray(Lying())
+
+
+def is_writable(value: Any) -> bool:
+    """Say whether an array can be written in place."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return bool(value.flags.writeable)
+    return type(value).__module__.partition(".")[0] == "torch"
+
+
+def _came_to_share(one: Seen, other: Seen, history: Sequence[Recording]) -> Iterator[str]:
+    """Yield the conversions that were seen to share this memory."""
+    if one.span is None or other.span is None:
+        return
+    for recording in history:
+        for conversion in recording.conversions:
+            route, proof = conversion.route, conversion.proof
+            if route.outcome != "view" or proof is None:
+                continue
+            if overlap(proof.target, one.span) and overlap(proof.target, other.span):
+                place = route.place
+                yield f"{place.source.name} line {place.line}: `{place.expression}` made a view"
