@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 import tensortoll
 from tensortoll.capture import places
-from tensortoll.capture.probes.torch import borders, kernels
+from tensortoll.capture.probes.torch import arrays, exchange, kernels, reads
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
 
@@ -364,11 +364,11 @@ INTERNALS = [
     (kernels, "_group", "t32.double()"),
     (kernels, "_count_parse", "torch.tensor(rows)"),
     (kernels, "start_view", "torch.from_numpy(a64)"),
-    (borders, "_count_array", "t32.numpy()"),
-    (borders, "_count_array", "np.asarray(t32)"),
-    (borders, "_count_unbox", "t32.tolist()"),
-    (borders, "_count_import", "torch.from_dlpack(a64)"),
-    (borders, "_count_export", "np.from_dlpack(t32)"),
+    (arrays, "_count_array", "t32.numpy()"),
+    (arrays, "_count_array", "np.asarray(t32)"),
+    (reads, "_count_unbox", "t32.tolist()"),
+    (exchange, "_count_import", "torch.from_dlpack(a64)"),
+    (exchange, "_count_export", "np.from_dlpack(t32)"),
     (places, "call_at", "t32.double()"),
 ]
 

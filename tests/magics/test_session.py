@@ -293,7 +293,7 @@ def test_an_error_through_a_hook_shows_no_frame_of_ours(shell):
     )
 
     assert "requires grad" in str(result.error_in_exec)
-    assert "borders.py" not in printed
+    assert "arrays.py" not in printed
 
 
 def test_a_cell_torn_away_is_ended_by_the_next(shell):

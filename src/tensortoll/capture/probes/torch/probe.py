@@ -6,11 +6,13 @@ from typing import Any
 
 from tensortoll.capture.expressions import Seen
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.arrays import install_arrays
 from tensortoll.capture.probes.torch.batches import install_batches
-from tensortoll.capture.probes.torch.borders import install_borders
+from tensortoll.capture.probes.torch.exchange import install_exchange
 from tensortoll.capture.probes.torch.kernels import install_kernels
 from tensortoll.capture.probes.torch.kinds import EXPLICIT, seen_tensor
 from tensortoll.capture.probes.torch.optimizers import install_optimizers
+from tensortoll.capture.probes.torch.reads import install_reads
 from tensortoll.capture.rewriting import Rewrites
 
 
@@ -24,7 +26,9 @@ class TorchProbe:
     def install(self, context: Context) -> None:
         """Override two kernels and replace the methods that lead out of torch."""
         kernels = install_kernels(context)
-        install_borders(context)
+        install_arrays(context)
+        install_reads(context)
+        install_exchange(context)
         install_batches(context, kernels.wrapping)
         install_optimizers(context, kernels.copying)
 

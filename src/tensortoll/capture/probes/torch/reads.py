@@ -1,0 +1,103 @@
+"""From tensors to Python objects: `tolist()`, and the reads of a single number."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.kinds import (
+    dtype_name,
+    kind_of,
+    transfer,
+)
+from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
+from tensortoll.capture.recorder import Site, Sums, Table
+from tensortoll.model import Effect, Kind
+
+if TYPE_CHECKING:
+    import torch
+
+
+SCALAR_READS: Final = ("item", "__float__", "__int__", "__bool__", "__index__", "__complex__")
+
+
+def install_reads(context: Context) -> None:
+    """Replace the methods that make Python objects of a tensor."""
+    import torch
+
+    for name in ("tolist", *SCALAR_READS):
+        context.patches.replace(torch.Tensor, name, lambda original: _unbox(context, original))
+
+
+def _unbox(context: Context, original: Callable[..., Any]) -> Any:
+    local, find_site = context.recorder.local, context.places.site
+    get_frame, clock = sys._getframe, time.perf_counter_ns
+
+    def unbox(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        frame = get_frame(1)
+        if id(frame.f_code) in table.own_reads:
+            return original(self, *args, **kwargs)
+        table.quiet = 1
+        try:
+            started = clock()
+            result = original(self, *args, **kwargs)
+            elapsed = clock() - started
+            try:
+                site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
+                if site is not None:
+                    _count_unbox(table, site, frame, self, elapsed)
+            except Exception as error:
+                context.recorder.fault("torch.Tensor reads", error)
+        finally:
+            table.quiet = 0
+        return result
+
+    return left_alone_by_dynamo(unbox, original)
+
+
+@unseen_by_subclasses
+def _count_unbox(
+    table: Table, site: Site, frame: FrameType, tensor: torch.Tensor, elapsed_ns: int
+) -> None:
+    device = tensor.device
+    if (
+        site.located.inside is not None
+        and site.located.inside.startswith("torch/")
+        and device.type == "cpu"
+        and not tensor.dim()
+    ):
+        # An optimizer looks at its own step counter, a loader at its seed: nobody's data.
+        table.own_reads.add(id(frame.f_code))
+        table.codes[id(frame.f_code)] = frame.f_code
+        return
+    key = (tensor.dtype, device, "unbox")
+    sums = site.groups.get(key)
+    if sums is None:
+        sums = site.add(key, _start_unbox(tensor))
+    sums.count += 1
+    sums.copies += 1
+    sums.read += tensor.nbytes
+    sums.elapsed_ns += elapsed_ns
+
+
+def _start_unbox(tensor: torch.Tensor) -> Sums:
+    effects: list[Effect] = ["unbox"]
+    import torch
+
+    moved = transfer(tensor.device, torch.device("cpu"))
+    if moved is not None:
+        effects.append(moved)
+    return Sums(
+        "copy",
+        kind_of(tensor.dtype, tensor.device),
+        Kind("python", dtype_name(tensor.dtype)),
+        tuple(sorted(effects)),
+        shape=tuple(tensor.shape),
+    )
