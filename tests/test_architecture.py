@@ -33,10 +33,8 @@ INSIDE_A_LAYER = {
 }
 MOST_LINES = 320
 STILL_TOO_LONG = {
-    "capture/expressions.py": 530,
     "capture/probes/torch/kernels.py": 420,
     "capture/recorder.py": 330,
-    "capture/rewriting.py": 460,
 }
 """To be split; none may grow."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tensortoll
-from tensortoll.capture import expressions
+from tensortoll.capture import expressions, judging, stores
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
 
@@ -240,14 +240,23 @@ def broken(*_: Any, **__: Any) -> Any:
     raise RuntimeError("on purpose")
 
 
-@pytest.mark.parametrize("name", ["_judge", "_add", "changes", "_count_store", "_judge_store"])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (expressions, "judge"),
+        (judging, "add"),
+        (judging, "changes"),
+        (stores, "_count_store"),
+        (expressions, "judge_store"),
+    ],
+)
 def test_a_failure_of_ours_never_reaches_the_user(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    module: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text does what it does; the failure stands in the recording, with its number."""
     namespace: dict[str, Any] = {}
     with monkeypatch.context() as patched:
-        patched.setattr(expressions, name, broken)
+        patched.setattr(module, name, broken)
         text = "for _ in range(2):\n    y = x.astype('f4'); out[...] = x\n"
         recording = tensortoll.run_source(START + text, "case.py", namespace)
     assert np.array_equal(namespace["y"], namespace["x"])

@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensortoll.capture import running
-from tensortoll.capture.expressions import Expression, Seen, is_basic, selected
+from tensortoll.capture.expressions import Expression
 from tensortoll.capture.probes.numpy import NumpyProbe, describe_array
 from tensortoll.capture.rewriting import Rewritten, rewrite
+from tensortoll.capture.seen import Seen
+from tensortoll.capture.stores import is_basic, selected
 from tensortoll.model import Source
 
 # --------------------------------------------------------------- programs made up at random

@@ -257,7 +257,7 @@ def test_a_fault_of_ours_is_named_and_does_not_reach_the_cell(shell, monkeypatch
     def broken(*_: object) -> None:
         raise ZeroDivisionError("our own")
 
-    monkeypatch.setattr(expressions, "_judge", broken)
+    monkeypatch.setattr(expressions, "judge", broken)
     result, _, shown = run(shell, f"%%tensorcost\n{CONVERTS}b.dtype.name")
 
     assert "float32" == result.result

@@ -13,9 +13,9 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
 from tensortoll.capture.calls import dotted
-from tensortoll.capture.expressions import is_c_contiguous
 from tensortoll.capture.rewriting import baked
 from tensortoll.capture.running import rewritten_for
+from tensortoll.capture.seen import is_c_contiguous
 from tensortoll.capture.sharing import Pair, sharings
 from tensortoll.capture.sources import Sources, all_but_libraries, only
 from tensortoll.capture.speed import SMALLEST_BYTES, copy_bytes_per_s

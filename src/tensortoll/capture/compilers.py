@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from tensortoll.capture.calls import dotted
 from tensortoll.capture.names import Names
 
 READERS_OF_BYTECODE: Final = ("torch.compile", "torch.export", "torch._dynamo", "numba")
@@ -19,6 +20,10 @@ BLIND_SPOT: Final = (
     "A compiler that reads functions' bytecode is in play (torch.compile, numba): functions were "
     "left as written, so NumPy's own methods inside of them are not seen."
 )
+COMPILERS: Final = frozenset(
+    "jit njit pjit vectorize guvectorize stencil cfunc compile script trace kernel".split()
+)
+"""Names of functions that compile what they are given from its bytecode: it must stay as is."""
 _KERAS_WORDS: Final = frozenset(("optimizer", "loss", "metrics"))
 
 
@@ -65,3 +70,23 @@ def _is_compiled(value: Any) -> bool:
         return True
     # A function that was compiled, not one of torch's that is only kept from being so.
     return "_torchdynamo_orig_callable" in own and "torch._dynamo" in sys.modules
+
+
+def is_compiler(node: ast.expr) -> bool:
+    """Say whether a decorator or function compiles what it is given, by its name."""
+    function = node.func if isinstance(node, ast.Call) else node
+    parts = dotted(function)
+    return parts is not None and not COMPILERS.isdisjoint(parts)
+
+
+def handed_to_compilers(tree: ast.AST) -> frozenset[str]:
+    """Return the names of functions that the text itself has compiled: `f = torch.compile(g)`."""
+    return frozenset(_arguments_of_compilers(ast.walk(tree)))
+
+
+def _arguments_of_compilers(nodes: Iterable[ast.AST]) -> Iterable[str]:
+    for node in nodes:
+        if isinstance(node, ast.Call) and is_compiler(node.func):
+            for argument in node.args:
+                if isinstance(argument, ast.Name):
+                    yield argument.id

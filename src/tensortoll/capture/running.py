@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
-from tensortoll.capture.compilers import BLIND_SPOT, in_play
+from tensortoll.capture.compilers import BLIND_SPOT, handed_to_compilers, in_play
 from tensortoll.capture.functions import Originals, as_rewritten
-from tensortoll.capture.rewriting import Rewritten, baked, handed_to_compilers, rewrite
+from tensortoll.capture.rewriting import Rewritten, baked, rewrite
 from tensortoll.capture.sources import only
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from tensortoll.capture.addresses import overlap
-from tensortoll.capture.expressions import Seen
+from tensortoll.capture.seen import Seen
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Sharing
 from tensortoll.recording import Recording

@@ -17,13 +17,14 @@ from typing import Any, Self
 
 from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
-from tensortoll.capture.expressions import RUNNING, Seen
+from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.functions import Texts
 from tensortoll.capture.overhead import WORTH, event_ns
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.rewriting import Rewrites
+from tensortoll.capture.rewrites import Rewrites
+from tensortoll.capture.seen import Seen
 from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers

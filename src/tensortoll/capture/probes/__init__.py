@@ -14,11 +14,11 @@ from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
 from tensortoll.capture.exports import Exports
-from tensortoll.capture.expressions import Seen
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
 from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.rewriting import Rewrites
+from tensortoll.capture.rewrites import Rewrites
+from tensortoll.capture.seen import Seen
 
 ENTRY_POINTS: Final = "tensortoll.probes"
 

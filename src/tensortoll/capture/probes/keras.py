@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tensortoll.capture.addresses import array_span
 from tensortoll.capture.probes import Context
 from tensortoll.capture.recorder import Sums
-from tensortoll.capture.rewriting import Rewrites
+from tensortoll.capture.rewrites import Rewrites
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.addresses import array_address, reach
-from tensortoll.capture.expressions import RUNNING, Seen
+from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.probes import Context
-from tensortoll.capture.rewriting import Rewrites
+from tensortoll.capture.rewrites import Rewrites
+from tensortoll.capture.seen import Seen
 from tensortoll.model import Kind, Span
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from types import FrameType
 from typing import Any, Final
 
 from tensortoll.capture.addresses import array_address
-from tensortoll.capture.expressions import Seen
 from tensortoll.capture.probes.tensorflow.kinds import STRING, itemsize, kind_of, payload
 from tensortoll.capture.recorder import Table
+from tensortoll.capture.seen import Seen
 from tensortoll.model import Span
 
 ALIGNMENT: Final = 64

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from tensortoll.capture.addresses import reach
-from tensortoll.capture.expressions import Seen
+from tensortoll.capture.seen import Seen
 from tensortoll.model import Effect, Kind, Span
 
 if TYPE_CHECKING:

@@ -1,0 +1,121 @@
+"""What a call made of the arrays that went into it, added up at its site."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+from tensortoll.capture.addresses import overlap
+from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.seen import Seen, bytes_read, changes, is_one_run, is_python
+from tensortoll.model import Effect, Kind, Outcome, Proof
+
+Lent = list[tuple[Sums, Seen]]
+
+
+def judge(
+    site: Site, seen: Seen, out: Seen | None, result: object, elapsed_ns: int, rule: str
+) -> None:
+    """Add up what a call that can convert made of its first array."""
+    if id(result) == seen.identity:
+        return
+    if seen.span is None:
+        if out is not None and out.span is not None and out.shape and out.nbytes:
+            add(site, seen, out, "copy", ("parse",), 0, out.nbytes, elapsed_ns)
+        return
+    if out is None or out.span is None:
+        if seen.nbytes and is_python(result):
+            target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None)
+            whole = type(result) in (list, tuple)
+            read = bytes_read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
+            add(site, seen, target, "copy", ("unbox",), read, 0, elapsed_ns)
+        return
+    if not out.nbytes or (not out.shape and seen.kind.library == "python"):
+        return
+    if overlap(seen.span, out.span):
+        if seen.kind.library != out.kind.library:
+            add(site, seen, out, "view", (), 0, 0, 0)
+        return
+    effects = _effects(seen, out, rule)
+    add(site, seen, out, "copy", effects, bytes_read(seen), out.nbytes, elapsed_ns)
+
+
+def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
+    effects = changes(seen, out)
+    if "layout" not in effects and (rule == "swap" or (rule == "reorder" and not is_one_run(seen))):
+        # Reshaping shares where the order of the elements stays: a copy shows that it did not.
+        effects += ("layout",)
+    if out.kind.library == "python":  # bytes, which have no dtype: the same elements as before
+        effects = tuple(one for one in effects if one != "cast")
+    return effects
+
+
+def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> None:
+    """Take back the views of other libraries' arrays that NumPy only read to make a copy.
+
+    Args:
+        site: Where.
+        lent: The views that were given in the call, and of what.
+        first: The first array that went into the call, where that is known otherwise.
+        out: What came out.
+    """
+    if out is None or out.span is None or any(_in_common(one, out) for _, one in lent):
+        return
+    if first is not None and first.span is None:  # a list of them, which is counted as a whole
+        for sums, _ in lent:
+            sums.count -= 1
+    elif first is None and len(lent) == 1 and lent[0][1].nbytes and out.shape:
+        sums, seen = lent[0]
+        sums.count -= 1
+        add(site, seen, out, "copy", changes(seen, out), bytes_read(seen), out.nbytes, 0)
+
+
+def _in_common(one: Seen, other: Seen) -> bool:
+    return one.span is not None and other.span is not None and overlap(one.span, other.span)
+
+
+def add(
+    site: Site,
+    seen: Seen,
+    out: Seen,
+    outcome: Outcome,
+    effects: tuple[Effect, ...],
+    read: int,
+    written: int,
+    elapsed_ns: int,
+) -> None:
+    """Add one conversion to its group.
+
+    Args:
+        site: Where.
+        seen: What was converted.
+        out: What it became.
+        outcome: As memory proves it.
+        effects: Beside the copying.
+        read: Bytes.
+        written: Bytes.
+        elapsed_ns: How long it took.
+    """
+    key: Hashable = (seen.kind, out.kind, outcome, effects)
+    sums = site.groups.get(key)
+    if sums is None:
+        proof = None
+        if seen.span is not None and out.span is not None:
+            proof = Proof(seen.span, out.span)
+        new = Sums(
+            outcome, seen.kind, out.kind, effects, shape=seen.shape or out.shape, proof=proof
+        )
+        sums = site.add(key, new)
+    sums.count += 1
+    sums.read += read
+    sums.written += written
+    sums.elapsed_ns += elapsed_ns
+    if outcome == "copy":
+        sums.copies += 1
+
+
+def count_read(site: Site, seen: Seen | None) -> None:
+    """Add up another library's array that NumPy reads where it lies."""
+    if seen is not None and seen.nbytes:
+        lent = seen._replace(kind=seen.kind._replace(library="numpy"))
+        add(site, seen, lent, "view", (), 0, 0, 0)
