@@ -63,6 +63,8 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
     if instruction in OPERATORS:
         sign = _sign(text)
         return Call(extent, text, sign, sign)
+    if instruction == "BINARY_SUBSCR":
+        return Call(extent, text, "[]", "[]")
     if instruction in {"FOR_ITER", "GET_ITER", "SEND", "YIELD_VALUE"}:
         return Call(extent, text, "for", "for")
     return Call(extent, text, "", "")
@@ -153,8 +155,14 @@ def _stores_what_stood(extent: Extent, lines: list[str]) -> bool:
 
     False where the source does not tell, and for `a[i] += 1`, which computes.
     """
-    if extent.column is None:
-        return False
+    value = stored_value(extent, lines)
+    return value is not None and not computes(value)
+
+
+def stored_value(extent: Extent, lines: list[str]) -> ast.expr | None:
+    """Return what is assigned to the subscript at ``extent``; None where the text does not tell."""
+    if extent.column is None or not 1 <= extent.line <= len(lines):
+        return None
     for first in (
         len(lines[extent.line - 1]) - len(lines[extent.line - 1].lstrip()),
         extent.column,
@@ -165,8 +173,8 @@ def _stores_what_stood(extent: Extent, lines: list[str]) -> bool:
             if isinstance(node, ast.Assign):
                 value = _assigned(node, column)
                 if value is not None:
-                    return not computes(value)
-    return False
+                    return value
+    return None
 
 
 _LONGEST_STATEMENT: Final = 40

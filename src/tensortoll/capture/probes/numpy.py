@@ -84,7 +84,11 @@ class NumpyProbe:
 @cache
 def dtype_name(dtype: np.dtype[Any]) -> str:
     """Return the name of a dtype without byte order and length: `float32`, `str`, `object`."""
+    import numpy as np
+
     names = {"U": "str", "S": "bytes", "V": "void", "O": "object", "T": "str"}
+    if dtype.kind == "V" and not issubclass(dtype.type, np.void):
+        return dtype.name  # of another package's making: `bfloat16`
     return names.get(dtype.kind, dtype.name) if dtype.names is None else "void"
 
 

@@ -46,7 +46,8 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
     get_frame = sys._getframe
 
     def numpy(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs:
+        if args or kwargs or type(self) is not plain:
+            # A subclass may come back here from its own `__torch_function__`.
             return _forced(context, original, get_frame(1), self, args, kwargs)
         result = original(self)
         try:
@@ -56,9 +57,6 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
             frame = get_frame(1)
             site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
             if site is None:
-                return result
-            if type(self) is not plain:
-                _count_array(site, self, result, copied_after=False)
                 return result
             sums = site.groups.get(self.dtype)
             if sums is None or sums.count >= sums.due:
@@ -82,7 +80,7 @@ def _forced(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """Call `numpy(force=…)`, which may move, cast or resolve on the way: one border in all."""
+    """Call a `numpy` that may do more on the way, as with `force`: one border in all."""
     table = context.recorder.local.table
     if table.quiet:
         return original(tensor, *args, **kwargs)
@@ -139,12 +137,13 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
     if not tensor.numel():
         return  # no byte crosses, and an empty array's address says nothing
     shared = _is_view(tensor, result)
-    if shared and not copied_after:
+    lent = site.table.lent
+    if shared and (not copied_after or (lent is not None and tensor.dim())):
+        # What NumPy copies from it is judged once it is there; see `expressions`.
         sums = site.groups.get(tensor.dtype)
         if sums is None:
             sums = site.add(tensor.dtype, _started(tensor, result, "view"))
         sums.count += 1
-        lent = site.table.lent
         if lent is not None:
             lent.append((sums, seen_tensor(tensor)))
         return
@@ -163,6 +162,11 @@ def _started(tensor: torch.Tensor, array: Any, outcome: Any) -> Sums:
         effects.append("cast")
     if tensor.device.type != "cpu":
         effects.append("d2h")
+    steps = tuple(step // array.itemsize for step in array.strides)
+    if outcome == "copy" and tensor.shape == array.shape:
+        before = tensor.stride()
+        if any(n > 1 and a != b for n, a, b in zip(array.shape, before, steps, strict=True)):
+            effects.append("layout")
     proof = None
     if tensor.device.type == "cpu":
         proof = Proof(tensor_span(tensor), array_span(array))

@@ -21,6 +21,7 @@ from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
+    CASTS,
     CASTS_INDICES,
     DUPLICATES_INSIDE_TORCH,
     dtype_name,
@@ -30,6 +31,7 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
     transfer,
 )
+from tensortoll.capture.probes.torch.wrapping import asked_of_subclass
 from tensortoll.capture.recorder import Site, Sums, Table
 from tensortoll.model import Effect, Kind, Proof
 
@@ -286,13 +288,14 @@ def _group(
         if dtypes[0] is not dtypes[1]:
             if is_of_its_own(site, source):
                 return None
-        elif not asked_for(site) or in_place(source, target):
+        elif not asked_for(site, source, target) or in_place(source, target):
             return None
     if site.located.inside == "torch/storage.py":
         tensor = _tensor_of_storage()
         if tensor is not None:  # all of its memory is copied, as bytes
             return _of_storage(site, tensor, source, target)
     layout = laid_out_anew(source, target)
+    non_blocking = non_blocking and moved  # on one device, it waits all the same
     plain = not (layout or moved or from_array or non_blocking)
     key: Hashable = dtypes
     if not (plain and devices[0].type == "cpu" and target.is_contiguous()):
@@ -357,13 +360,17 @@ def in_place(source: torch.Tensor, target: torch.Tensor) -> bool:
     return same_start and source.stride() == target.stride()
 
 
-def asked_for(site: Site) -> bool:
+def asked_for(site: Site, source: torch.Tensor, target: torch.Tensor) -> bool:
     """Say whether the call that copied was one that duplicates data on purpose."""
     located = site.located
+    if located.name == "func" and located.inside == "torch/_tensor.py":
+        return asked_of_subclass() in ASKS_FOR_A_COPY
     if located.inside is not None and located.inside.startswith("torch/"):
         if located.name.startswith("_share_"):
             return not located.implicit  # workers hand their batches over in this way
         return located.name in DUPLICATES_INSIDE_TORCH.get(located.inside, ())
+    if located.name in CASTS or (located.name == "to" and source.is_conj()):
+        return laid_out_anew(source, target)
     return located.name in ASKS_FOR_A_COPY
 
 

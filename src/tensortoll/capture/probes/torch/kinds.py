@@ -23,7 +23,9 @@ EXPLICIT: Final = frozenset(
         "to type type_as float double half bfloat16 int long short char byte bool cfloat cdouble "
         "cpu cuda xpu ipu hpu mps clone contiguous reshape reshape_as flatten ravel copy_ cast "
         "resolve_conj resolve_neg deepcopy __deepcopy__ share_memory_ share_memory pin_memory "
-        "load_state_dict to_dense to_sparse data_ptr []= "
+        "load_state_dict to_dense to_sparse to_sparse_csr to_sparse_csc to_sparse_bsr "
+        "to_sparse_bsc to_sparse_coo quantize_per_tensor quantize_per_tensor_dynamic "
+        "quantize_per_channel dequantize int_repr data_ptr []= "
         # out of it
         "numpy __array__ tolist item to_dlpack __dlpack__ complex __float__ __int__ __bool__"
     ).split()
@@ -32,8 +34,8 @@ EXPLICIT: Final = frozenset(
 
 ASKS_FOR_A_COPY: Final = frozenset(
     (
-        "tensor as_tensor asarray new_tensor to type type_as float double half bfloat16 int long "
-        "short char byte bool cpu cuda clone contiguous reshape reshape_as flatten ravel copy_ "
+        "tensor as_tensor asarray new_tensor to type type_as cpu cuda clone contiguous reshape "
+        "reshape_as flatten ravel copy_ "
         "resolve_conj resolve_neg numpy deepcopy share_memory_ pin_memory Tensor FloatTensor "
         "DoubleTensor LongTensor IntTensor unflatten untyped_storage storage []="
     ).split()
@@ -41,6 +43,10 @@ ASKS_FOR_A_COPY: Final = frozenset(
 """Names of calls that duplicate data on purpose. A copy that changes neither dtype nor device is
 a conversion only below one of these: kernels copy temporaries of their own in the same way
 (a bias filled in by `linear`, the input of `sort`), and nothing else tells the two apart."""
+
+CASTS: Final = frozenset("float double half bfloat16 int long short char byte bool".split())
+"""Names of calls that return what they were given where the dtype is right: what they copy without
+a cast is what a sparse or nested tensor keeps beside its values, unless it is laid out anew."""
 
 CASTS_INDICES: Final = frozenset(
     "masked_select combinations quantile nanquantile embedding_bag".split()

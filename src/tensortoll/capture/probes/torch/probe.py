@@ -8,6 +8,7 @@ from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.arrays import install_arrays
 from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.exchange import install_exchange
+from tensortoll.capture.probes.torch.forms import install_forms
 from tensortoll.capture.probes.torch.kernels import install_kernels
 from tensortoll.capture.probes.torch.kinds import EXPLICIT, seen_tensor
 from tensortoll.capture.probes.torch.optimizers import install_optimizers
@@ -24,8 +25,9 @@ class TorchProbe:
     rewrites = Rewrites()
 
     def install(self, context: Context) -> None:
-        """Override two kernels and replace the methods that lead out of torch."""
+        """Override the kernels that write and replace the methods that lead out of torch."""
         kernels = install_kernels(context)
+        install_forms(context)
         install_arrays(context)
         install_reads(context)
         install_exchange(context)

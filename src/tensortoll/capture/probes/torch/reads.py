@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 SCALAR_READS: Final = ("item", "__float__", "__int__", "__bool__", "__index__", "__complex__")
 
 
+_OF_INDICES: Final = ("torch/utils/data/", "torch/nested/")
+"""Folders of torch's that read indices of their own, and no data."""
+
+
 def install_reads(context: Context) -> None:
     """Replace the methods that make Python objects of a tensor."""
     import torch
@@ -71,9 +75,10 @@ def _count_unbox(
         site.located.inside is not None
         and site.located.inside.startswith("torch/")
         and device.type == "cpu"
-        and not tensor.dim()
+        and (not tensor.dim() or site.located.inside.startswith(_OF_INDICES))
     ):
-        # An optimizer looks at its own step counter, a loader at its seed: nobody's data.
+        # An optimizer looks at its own step counter, a loader at its seed and at the order it
+        # takes the rows in: nobody's data.
         table.own_reads.add(id(frame.f_code))
         table.codes[id(frame.f_code)] = frame.f_code
         return

@@ -7,7 +7,9 @@ seconds; without the marks a compiled function that calls the method would recur
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 
@@ -32,3 +34,20 @@ def left_alone_by_dynamo(function: Any, original: Any) -> Any:
     function.__name__ = getattr(original, "__name__", function.__name__)
     function.__doc__ = getattr(original, "__doc__", None)
     return function
+
+
+def asked_of_subclass(depth: int = 8) -> str:
+    """Return the name of the function that a `__torch_function__` is running; empty for none.
+
+    The frames are torch's and end at once: reading their variables keeps nothing alive.
+
+    Args:
+        depth: How many frames may stand between.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and depth:
+        code = frame.f_code
+        if code.co_name == "__torch_function__" and code.co_filename.endswith("_tensor.py"):
+            return getattr(frame.f_locals.get("func"), "__name__", "")
+        frame, depth = frame.f_back, depth - 1
+    return ""
