@@ -22,7 +22,7 @@ torch.manual_seed(0)
 N = {N}
 t = torch.arange(float(N)) + 1; m = t.reshape(64, 64); out = torch.zeros(N); mask = t > 1000
 d = torch.rand(64, 64) * (torch.rand(64, 64) > 0.7) + torch.eye(64)
-coo = d.to_sparse(); csr = d.to_sparse_csr(); quantised = torch.quantize_per_tensor(t, 0.1, 0, torch.quint8)
+pairs = d.to_sparse(); csr = d.to_sparse_csr(); quantised = torch.quantize_per_tensor(t, 0.1, 0, torch.quint8)
 nested = torch.nested.nested_tensor([m[0], m[1, :32]]); z = torch.complex(m, m)
 
 class Plain(torch.Tensor):
@@ -57,15 +57,15 @@ class Case(NamedTuple):
 CASES = [
     Case("d.to_sparse()", "d", "layout", "float32", "float32"),
     Case("d.to_sparse(1)", "d", "layout", "float32", "float32"),
-    Case("coo.to_dense()", "coo", "layout", "float32", "float32"),
+    Case("pairs.to_dense()", "pairs", "layout", "float32", "float32"),
     Case("d.to_sparse_csr()", "d", "layout", "float32", "float32"),
     Case("d.to_sparse_csc()", "d", "layout", "float32", "float32"),
     Case("csr.to_dense()", "csr", "layout", "float32", "float32"),
-    Case("coo.to_sparse_csr()", "coo", "layout", "float32", "float32"),
+    Case("pairs.to_sparse_csr()", "pairs", "layout", "float32", "float32"),
     Case("csr.to_sparse()", "csr", "layout", "float32", "float32"),
-    Case("coo.double()", "coo", "cast", "float32", "float64"),
-    Case("coo.to(torch.float16)", "coo", "cast", "float32", "float16"),
-    Case("coo.clone()", "coo", "", "float32", "float32"),
+    Case("pairs.double()", "pairs", "cast", "float32", "float64"),
+    Case("pairs.to(torch.float16)", "pairs", "cast", "float32", "float16"),
+    Case("pairs.clone()", "pairs", "", "float32", "float32"),
     Case("csr.clone()", "csr", "", "float32", "float32"),
     Case("torch.quantize_per_tensor(t, 0.1, 0, torch.quint8)", "t", "cast", "float32", "quint8"),
     Case("quantised.dequantize()", "quantised", "cast", "quint8", "float32"),
@@ -196,8 +196,8 @@ lazy += 1
 
 
 SILENT = """
-coo.coalesce(); torch.sparse.mm(coo, m); coo + coo; repr(coo); str(quantised)
-torch.sparse_coo_tensor(coo.indices(), coo.values(), coo.shape, is_coalesced=True); coo.t()
+pairs.coalesce(); torch.sparse.mm(pairs, m); pairs + pairs; repr(pairs); str(quantised)
+torch.sparse_coo_tensor(pairs.indices(), pairs.values(), pairs.shape, is_coalesced=True); pairs.t()
 nested.to_padded_tensor(0.0); repr(nested); z.conj(); z.conj() * z; z.imag; z.conj().imag
 torch.nested.nested_tensor([m[0], m[1, :32]], layout=torch.jagged).sum()
 a, b = torch.utils.data.random_split(torch.utils.data.TensorDataset(t), [4000, 96])

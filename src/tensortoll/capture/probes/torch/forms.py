@@ -24,6 +24,7 @@ from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
     CASTS,
     kind_of,
+    tensor_address,
     tensor_span,
     transfer,
 )
@@ -156,7 +157,7 @@ def _parts(tensor: torch.Tensor) -> dict[int, int]:
         parts = tensor.ccol_indices(), tensor.row_indices(), tensor.values()
     else:
         parts = (tensor,)
-    return {torch._C._data_address(one): int(one.nbytes) for one in parts}
+    return {tensor_address(one): int(one.nbytes) for one in parts}
 
 
 def _index_put(context: Context) -> Callable[..., Any]:
