@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tensortoll.errors import RecordingFormatError
 from tensortoll.format import contents_of, document_of
@@ -23,6 +23,9 @@ from tensortoll.model import (
     Totals,
 )
 from tensortoll.store import read_document, write_document
+
+_DIGITS: Final = 4_000
+"""Of a number that Python reads and writes without being told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +167,10 @@ def merged(recordings: Iterable[Recording]) -> Recording:
             faults[reason] = faults.get(reason, 0) + times
         elapsed_ns += recording.elapsed_ns
         overhead_ns += recording.overhead_ns
-        if recording.environment != Environment():
-            environments.append(recording.environment)
+        about = recording.environment
+        # A process that says nothing of itself but its number is none to be told of.
+        if about.python or about.platform or about.libraries:
+            environments.append(about)
     return Recording(
         conversions=tuple(sorted(routes.values(), key=_conversion_order)),
         sources=tuple(sorted(sources, key=_source_order)),
@@ -187,9 +192,10 @@ def fault_text(reason: str, times: int) -> str:
 
 
 def _fault_parts(fault: str) -> tuple[str, int]:
-    reason, _, times = fault.rpartition(" (x")
-    number = times.removesuffix(")")
-    return (reason, int(number)) if reason and number.isdecimal() else (fault, 1)
+    reason, mark, times = fault.rpartition(" (x")
+    number = times.removesuffix(")") if mark else ""
+    counted = fault.endswith(")") and number.isdecimal() and len(number) <= _DIGITS
+    return (reason, int(number)) if counted else (fault, 1)
 
 
 def _total(conversions: Iterable[Conversion]) -> Totals:
@@ -229,30 +235,36 @@ def _least(one: _Ordered | None, other: _Ordered | None) -> _Ordered | None:
 
 
 def _common(environments: list[Environment]) -> Environment:
-    """What several runs were made with, as far as they agree."""
+    """What several runs were made with: all versions, and of the process what they agree on."""
     if not environments:
         return Environment()
     first = environments[0]
     if all(one == first for one in environments):
         return first
-
-    def agreed(name: str) -> object:
-        values = {getattr(one, name) for one in environments}
-        return values.pop() if len(values) == 1 else None
-
-    versions: dict[str, set[str]] = {}
+    versions: dict[str, list[str]] = {}
     for one in environments:
         for library, version in one.libraries.items():
-            versions.setdefault(library, set()).update(version.split(" and "))
+            versions.setdefault(library, []).append(version)
+    same = {
+        name: values.pop() if len(values) == 1 else None
+        for name in ("pid", "rank", "host")
+        for values in [{getattr(one, name) for one in environments}]
+    }
     return Environment(
-        python=str(agreed("python") or ""),
-        platform=str(agreed("platform") or ""),
-        libraries={name: " and ".join(sorted(found)) for name, found in sorted(versions.items())},
+        python=_all_of(one.python for one in environments),
+        platform=_all_of(one.platform for one in environments),
+        libraries={name: _all_of(found) for name, found in sorted(versions.items())},
+        **same,
     )
 
 
-def _source_order(source: Source) -> tuple[str, str]:
-    return source.name, source.text or ""
+def _all_of(texts: Iterable[str]) -> str:
+    """Join texts that may have been joined before."""
+    return " and ".join(sorted({part for text in texts for part in text.split(" and ") if part}))
+
+
+def _source_order(source: Source) -> tuple[str, bool, str]:
+    return source.name, source.text is not None, source.text or ""
 
 
 def _conversion_order(one: Conversion) -> tuple[object, ...]:
