@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
@@ -60,8 +61,13 @@ class Probe(Protocol):
 
 def known_libraries() -> dict[str, str]:
     """Return where the probes stand, those of other packages included, by import name."""
-    others = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    return {**others, **KNOWN}
+    return {**_of_other_packages(tuple(sys.path)), **KNOWN}
+
+
+@cache
+def _of_other_packages(path: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001 - the cache's key
+    # Reading what each installed package says of itself takes milliseconds, a watch must not.
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
 def is_loaded(library: str) -> bool:
