@@ -114,7 +114,7 @@ class Sums:
 class Site:
     """The groups of one place in one thread."""
 
-    __slots__ = ("from_array", "groups", "located", "table", "takes_arrays_alone")
+    __slots__ = ("duplicates", "from_array", "groups", "located", "table", "takes_arrays_alone")
 
     def __init__(self, located: Located, table: Table) -> None:
         """Start without any group."""
@@ -124,6 +124,8 @@ class Site:
         self.from_array: dict[Hashable, Sums] | None = None
         """Of copies of arrays that the place wraps first, by their dtypes."""
         self.takes_arrays_alone = located.name == "from_numpy"
+        self.duplicates: bool | None = None
+        """Whether what runs there copies within torch on purpose; None until it was asked."""
 
     def add(self, key: Hashable, sums: Sums) -> Sums:
         """Take in a new group, and return it; beyond the limit, the one that takes its sums."""

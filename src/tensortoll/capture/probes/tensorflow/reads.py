@@ -94,12 +94,12 @@ def _wrap(context: Context, original: Callable[..., Any], memory: Memory) -> Any
     get_frame, array = sys._getframe, np.ndarray
 
     def _numpy_internal(self: Any) -> Any:
+        table = local.table
         result = original(self)
-        if isinstance(result, array):
+        if not table.quiet and isinstance(result, array):
             try:
-                table = local.table
                 frame = get_frame(1)
-                if not table.quiet and not (table.pending and is_awaited(table, frame)):
+                if not (table.pending and is_awaited(table, frame)):
                     site = site_of(table, frame)
                     if site is not None:
                         _count_array(site, self, result, 0, memory, self.backing_device)
