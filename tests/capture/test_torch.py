@@ -361,7 +361,7 @@ def broken(*_: Any, **__: Any) -> Any:
 
 
 INTERNALS = [
-    (kernels, "_group", "t32.double()"),
+    (kernels, "group_of", "t32.double()"),
     (kernels, "_count_parse", "torch.tensor(rows)"),
     (kernels, "start_view", "torch.from_numpy(a64)"),
     (arrays, "_count_array", "t32.numpy()"),
