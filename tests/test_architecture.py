@@ -32,9 +32,7 @@ INSIDE_A_LAYER = {
     ("__main__", "cli"),
 }
 MOST_LINES = 320
-STILL_TOO_LONG = {
-    "capture/recorder.py": 330,
-}
+STILL_TOO_LONG: dict[str, int] = {}
 """To be split; none may grow."""
 
 

@@ -177,6 +177,8 @@ def _conversion_out(one: Conversion, numbered: Callable[[Source], int]) -> dict[
         "where": route.where,
         "shape": None if one.shape is None else list(one.shape),
     }
+    if route.launch_only:
+        item["launch_only"] = True
     if one.proof is not None:
         item["proof"] = {"origin": list(one.proof.origin), "target": list(one.proof.target)}
     return item
@@ -218,6 +220,7 @@ def _conversion_in(item: Item, source: Source) -> Conversion:
         target=_kind_in(item.child("to")),
         via=item.optional_text("via"),
         where=item.text("where", "main"),
+        launch_only=item.has("launch_only") and item.truth("launch_only"),
     )
     return Conversion(
         route,

@@ -78,6 +78,8 @@ class Route(NamedTuple):
     """`file:line` of the library that did it, where that is not the place itself."""
     where: str = "main"
     """`main`, or in words whose thread or process did it."""
+    launch_only: bool = False
+    """Whether the time is only that of launching what a device then did by itself."""
 
 
 class Totals(NamedTuple):

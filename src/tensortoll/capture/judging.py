@@ -6,8 +6,9 @@ import math
 from collections.abc import Hashable
 
 from tensortoll.capture.addresses import overlap
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
 from tensortoll.capture.seen import Seen, bytes_read, changes, is_one_run, is_python
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 Lent = list[tuple[Sums, Seen]]

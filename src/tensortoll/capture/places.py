@@ -37,6 +37,7 @@ SILENT_FILES: Final = (
     "tensorflow/python/framework/func_graph.py",
 )
 TRACERS: Final = tuple(file for file in SILENT_FILES if file.startswith(("torch/", "tensorflow/")))
+PRINTERS: Final = frozenset(("torch/_tensor_str.py",))
 # A library works through these: the file to name is the one that asked them, if there is one.
 PLUMBING: Final = ("keras/src/backend/", "keras/src/utils/", "keras/src/tree/", "optree/")
 SILENT_NAMES: Final = frozenset(
@@ -125,6 +126,24 @@ class Places:
         else:
             site = table.deep[key] = self._new(table, frame, inner)
         return site
+
+    def printing(self, table: Table, frame: FrameType | None) -> Site | None:
+        """Return the site of a user's line that has a tensor printed; None where none is.
+
+        Looking at a tensor is no conversion, but a device has to be waited for and read.
+        """
+        inner, printed = frame, False
+        while frame is not None and self._sources.of(frame.f_code.co_filename) is None:
+            printed = printed or short_file(frame.f_code.co_filename) in PRINTERS
+            frame = frame.f_back
+        if frame is None or inner is None or not printed:
+            return None
+        key = (id(inner.f_code) + inner.f_lasti, id(frame.f_code) + frame.f_lasti, 2)
+        if key not in table.deep:
+            for one in (inner, frame):
+                table.hold(one.f_code)
+            table.deep[key] = self._new(table, frame, inner)
+        return table.deep[key]
 
     def _classify(self, table: Table, code: CodeType) -> int:
         if self._sources.of(code.co_filename) is not None:

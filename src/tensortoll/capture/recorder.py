@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
-from tensortoll.model import Conversion, Effect, Kind, Outcome, Place, Proof, Route, Source, Totals
+from tensortoll.capture.sums import Sums
+from tensortoll.model import Conversion, Place, Route, Source
 
 ELSEWHERE = Place(Source("(other places)", None), 0, 0, None, None, "")
 """Stands for every place beyond the recorder's limit."""
@@ -40,75 +41,6 @@ class Located:
 
 NOWHERE: Final = Located(ELSEWHERE, "", implicit=False, name="")
 """Where what has no place, or none any more, is."""
-
-
-class Sums:
-    """What is added up for one group. One is made per group, never per event."""
-
-    __slots__ = (
-        "copies",
-        "count",
-        "due",
-        "effects",
-        "elapsed_ns",
-        "implicit",
-        "operation",
-        "origin",
-        "outcome",
-        "proof",
-        "read",
-        "shape",
-        "target",
-        "written",
-    )
-
-    def __init__(
-        self,
-        outcome: Outcome,
-        origin: Kind,
-        target: Kind,
-        effects: tuple[Effect, ...] = (),
-        *,
-        operation: str | None = None,
-        implicit: bool | None = None,
-        shape: tuple[int, ...] | None = None,
-        proof: Proof | None = None,
-    ) -> None:
-        """Start a group.
-
-        Args:
-            outcome: Proven by memory.
-            origin: What was converted.
-            target: What it became.
-            effects: Sorted by name.
-            operation: Where it is not what runs at the place.
-            implicit: Where it is not what the place says.
-            shape: Of the first array.
-            proof: Where the first pair of arrays lay.
-        """
-        self.outcome: Outcome = outcome
-        self.origin = origin
-        self.target = target
-        self.effects = effects
-        self.operation = operation
-        self.implicit = implicit
-        self.shape = shape
-        self.proof = proof
-        self.due = 0
-        """The count from which on the next conversion is to be looked at closely."""
-        self.count = self.copies = self.read = self.written = self.elapsed_ns = 0
-
-    def include(self, other: Sums) -> None:
-        """Add what another group of the same kinds counted."""
-        self.count += other.count
-        self.copies += other.copies
-        self.read += other.read
-        self.written += other.written
-        self.elapsed_ns += other.elapsed_ns
-
-    def totals(self) -> Totals:
-        """Return the sums as a value."""
-        return Totals(self.count, self.copies, self.read, self.written, self.elapsed_ns)
 
 
 class Site:
@@ -326,5 +258,6 @@ def _conversion(located: Located, sums: Sums, thread: str | None) -> Conversion:
         sums.target,
         located.via,
         f"{where}, while this line waited" if located.waiting else where,
+        sums.launch_only,
     )
     return Conversion(route, sums.totals(), sums.shape, sums.proof)

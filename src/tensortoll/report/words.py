@@ -81,7 +81,8 @@ def message(one: Conversion, end_line: int | None = None) -> Message:
     parts += (_EFFECTS[effect] for effect in route.effects if effect in _EFFECTS)
     if totals.elapsed_ns >= _TOLD_NS:
         rate = _rate(one)
-        parts.append(format_time(totals.elapsed_ns) + (f" at {rate}" if rate else ""))
+        took = format_time(totals.elapsed_ns) + (f" at {rate}" if rate else "")
+        parts.append(f"{took} to launch alone" if route.launch_only else took)
     if route.via:
         parts.append(f"via {_short_path(route.via)}")
     if route.where != "main":
@@ -148,6 +149,8 @@ def _rate(one: Conversion) -> str:
     """Speed of the payload; only where it is large and slow enough to mean something."""
     moved = max(one.totals.bytes_read, one.totals.bytes_written)
     if one.route.outcome != "copy" or moved < _RATED_BYTES or one.totals.elapsed_ns < _RATED_NS:
+        return ""
+    if one.route.launch_only:
         return ""
     return format_rate(moved, one.totals.elapsed_ns)
 

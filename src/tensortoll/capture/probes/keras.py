@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tensortoll.capture.addresses import array_span
 from tensortoll.capture.probes import Context
-from tensortoll.capture.recorder import Sums
 from tensortoll.capture.rewrites import Rewrites
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from tensortoll.capture.addresses import array_span
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import array_kind
 from tensortoll.capture.probes.tensorflow.memory import Memory, can_be_shared
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import ALIGNMENT, Memory
 from tensortoll.capture.probes.tensorflow.transfers import Devices
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

@@ -33,7 +33,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import HOST, Memory, can_be_shared
 from tensortoll.capture.probes.tensorflow.transfers import Devices, count_cast, count_moves, tensors
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

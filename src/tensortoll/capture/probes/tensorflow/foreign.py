@@ -13,7 +13,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.probes.torch.kinds import tensor_address
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof, Span
 
 _LIBRARIES: Final = {

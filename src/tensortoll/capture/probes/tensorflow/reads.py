@@ -21,7 +21,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory, is_awaited
 from tensortoll.capture.probes.tensorflow.transfers import Devices
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof
 
 TENSOR_READS: Final = ("__float__", "__int__", "__bool__", "__index__", "__complex__")

@@ -21,7 +21,8 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
-from tensortoll.capture.recorder import Site, Sums, Table
+from tensortoll.capture.recorder import Site, Table
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof
 
 SiteOf = Callable[[Table, FrameType | None], Site | None]

@@ -17,7 +17,8 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
 )
 from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Proof
 
 if TYPE_CHECKING:

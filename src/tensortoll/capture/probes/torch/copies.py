@@ -20,7 +20,8 @@ from tensortoll.capture.probes.torch.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.torch.wrapping import asked_of_subclass
-from tensortoll.capture.recorder import Located, Site, Sums, Table
+from tensortoll.capture.recorder import Located, Site, Table
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Proof
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def group_of(
         key = (dtypes, devices, non_blocking, layout, from_array)
     sums = site.groups.get(key)
     if sums is None:
-        sums = site.add(key, _start_copy(source, target, non_blocking, layout, from_array))
+        sums = site.add(
+            key, _start_copy(site.located, source, target, non_blocking, layout, from_array)
+        )
     if from_array and wrapped is not None:
         wrapped.count -= 1
         if not (layout or moved or non_blocking):
@@ -123,8 +126,9 @@ def is_of_its_own(site: Site, source: torch.Tensor) -> bool:
 
 def in_place(source: torch.Tensor, target: torch.Tensor) -> bool:
     """Say whether both are the same elements, as after `a[i] += 1`, which stores what stands."""
-    same_start = tensor_address(source) == tensor_address(target)
-    return same_start and source.stride() == target.stride()
+    start = tensor_address(source)
+    # A device may keep its addresses to itself.
+    return start != 0 and start == tensor_address(target) and source.stride() == target.stride()
 
 
 def asked_for(site: Site, source: torch.Tensor, target: torch.Tensor) -> bool:
@@ -168,6 +172,7 @@ def laid_out_anew(source: torch.Tensor, target: torch.Tensor) -> bool:
 
 
 def _start_copy(
+    located: Located,
     source: torch.Tensor,
     target: torch.Tensor,
     non_blocking: bool,
@@ -184,6 +189,8 @@ def _start_copy(
         effects.append(moved)
         if any(side.device.type == "cpu" and side.is_pinned() for side in (source, target)):
             effects.append("pinned")
+    elif located.name == "pin_memory" and target.is_pinned():
+        effects.append("pinned")
     if non_blocking:
         effects.append("non_blocking")
     origin = kind_of(source.dtype, source.device)
@@ -191,7 +198,8 @@ def _start_copy(
         origin = on_the_side_of_numpy(source.dtype)
     proof = None
     with contextlib.suppress(RuntimeError, NotImplementedError):
-        proof = Proof(tensor_span(source), tensor_span(target))
+        if tensor_address(source) and tensor_address(target):
+            proof = Proof(tensor_span(source), tensor_span(target))
     return Sums(
         "copy",
         origin,

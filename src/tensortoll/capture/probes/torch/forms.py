@@ -28,7 +28,8 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
     transfer,
 )
-from tensortoll.capture.recorder import Located, Site, Sums
+from tensortoll.capture.recorder import Located, Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Proof
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,8 @@ from tensortoll.capture.probes.torch.kinds import (
     on_the_side_of_numpy,
     tensor_span,
 )
-from tensortoll.capture.recorder import Site, Sums
+from tensortoll.capture.recorder import Site
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ PROVEN_LATER: Final = 64
 """Where a call can only share or raise: how many are proven one by one, and every which after."""
 _ONE_ELEMENT: Final = 16
 """Bytes of one element of the widest dtype: so few may be a number that fills a tensor."""
-_ACCELERATOR_KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
 
 
 def next_proof(count: int) -> int:
@@ -84,23 +84,14 @@ def install_kernels(context: Context) -> Kernels:
         Override("copy_", "CPU", _copy(context, "CPU")),
     )
     overrides = [kernels.wrapping, kernels.copying]
-    for key in ("Meta", *_accelerator_key()):
-        with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
-            overrides.append(Override("copy_", key, _copy(context, key)))
+    with contextlib.suppress(RuntimeError):  # a backend without a kernel of its own
+        overrides.append(Override("copy_", "Meta", _copy(context, "Meta")))
     with silenced():
         # "Overriding a previously registered kernel": that is what this is for.
         for override in overrides:
             context.patches.at_end(override.stop)
             override.start()
     return kernels
-
-
-def _accelerator_key() -> Iterator[str]:
-    import torch
-
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is not None:
-        yield _ACCELERATOR_KEYS.get(accelerator.type, "PrivateUse1")
 
 
 def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:

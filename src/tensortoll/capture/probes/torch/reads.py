@@ -15,7 +15,8 @@ from tensortoll.capture.probes.torch.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
-from tensortoll.capture.recorder import Site, Sums, Table
+from tensortoll.capture.recorder import Site, Table
+from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def install_reads(context: Context) -> None:
 
 
 def _unbox(context: Context, original: Callable[..., Any]) -> Any:
-    local, find_site = context.recorder.local, context.places.site
+    places = context.places
+    local, find_site = context.recorder.local, places.site
     get_frame, clock = sys._getframe, time.perf_counter_ns
 
     def unbox(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -55,6 +57,8 @@ def _unbox(context: Context, original: Callable[..., Any]) -> Any:
             elapsed = clock() - started
             try:
                 site = table.sites.get(id(frame.f_code) + frame.f_lasti) or find_site(table, frame)
+                if site is None and self.device.type != "cpu":
+                    site = places.printing(table, frame)
                 if site is not None:
                     _count_unbox(table, site, frame, self, elapsed)
             except Exception as error:
