@@ -115,6 +115,30 @@ class Recording:
         """
         write_document(self.to_dict(), path)
 
+    def without_text(self) -> Recording:
+        """Return the recording without the text of its sources, to be shared.
+
+        Expressions that converted something stay, as do names and messages.
+        """
+
+        def bare(source: Source) -> Source:
+            return source._replace(text=None)
+
+        def moved(one: Conversion) -> Conversion:
+            place = one.route.place._replace(source=bare(one.route.place.source))
+            return replace(one, route=one.route._replace(place=place))
+
+        stripped = replace(
+            self,
+            conversions=tuple(map(moved, self.conversions)),
+            sources=tuple(map(bare, self.sources)),
+            lines=tuple(replace(one, source=bare(one.source)) for one in self.lines),
+            failures=tuple(replace(one, source=bare(one.source)) for one in self.failures),
+            hazards=tuple(replace(one, source=bare(one.source)) for one in self.hazards),
+            findings=tuple(replace(one, source=bare(one.source)) for one in self.findings),
+        )
+        return merged((stripped,))  # sources that only differed in their text are one now
+
     def merge(self, other: Recording) -> Recording:
         """Return the recording of both runs.
 

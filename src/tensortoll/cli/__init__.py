@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tensortoll import __version__
+from tensortoll.cli.compare import CompareCommand
+from tensortoll.cli.merge import MergeCommand
 from tensortoll.cli.run import RunCommand
+from tensortoll.cli.view import ViewCommand
 from tensortoll.errors import TensortollError
 
 
@@ -24,15 +29,23 @@ class Command(Protocol):
         """Do it, and return the exit status."""
 
 
-COMMANDS: Final[tuple[Command, ...]] = (RunCommand(),)
+COMMANDS: Final[tuple[Command, ...]] = (
+    RunCommand(),
+    ViewCommand(),
+    CompareCommand(),
+    MergeCommand(),
+)
 USAGE_STATUS: Final = 2
-"""Exit status for wrong usage and for input that can't be read."""
+"""Exit status for wrong usage and for files that can't be read or written."""
+CUT_OFF_STATUS: Final = 141
+"""Exit status where nobody reads the output any more, as a shell's own commands have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit status.
 
-    0: done. 2: wrong usage, or input that can't be read. For `run`: the script's own status.
+    0: done. 1: what `compare` was asked to fail on. 2: wrong usage, or a file that can't be read or
+    written. For `run`: the script's own status.
     """
     parser = argparse.ArgumentParser(
         prog="tensortoll", description="See and cut what tensor conversions cost."
@@ -40,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"tensortoll {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
-        summary, _, text = (command.__doc__ or "").partition("\n")
+        summary, _, text = (inspect.getdoc(command) or "").partition("\n")
         subparser = subparsers.add_parser(
             command.name,
             help=summary,
@@ -55,4 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TensortollError as error:
         print(f"tensortoll: {error}", file=sys.stderr)
         return USAGE_STATUS
+    except BrokenPipeError:  # whoever reads has read enough: `tensortoll view … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF_STATUS
     return status

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from tensortoll.capture.scripts import run_script
+from tensortoll.cli.files import write_text
+from tensortoll.cli.output import show, write_document_to
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording
 from tensortoll.report import build_all
-from tensortoll.report.renderers import html, terminal
+from tensortoll.report.renderers import html
 
 
 class RunCommand:
@@ -26,6 +26,9 @@ class RunCommand:
       tensortoll run train.py --epochs 3
       tensortoll run --json costs.json --quiet train.py
       tensortoll run --html costs.html analysis.ipynb
+
+    Exit status: the script's own; 1 if a cell of a notebook raised; 2 if the target can't be run
+    or a file can't be written.
     """
 
     name = "run"
@@ -55,7 +58,7 @@ class RunCommand:
         outcome = run_script(target, options.arguments)
         self._write(outcome.recording, options)
         if not options.quiet:
-            _print(outcome.recording, sys.stderr)
+            show(build_all(outcome.recording), sys.stderr)
         return outcome.end()
 
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:
@@ -68,11 +71,11 @@ class RunCommand:
             )
             raise TensortollError(msg)
 
-        def show(recording: Recording, cell: str) -> None:
+        def report(recording: Recording, cell: str) -> None:
             if not options.quiet:
-                _print(recording, sys.stdout, ran=cell)
+                show(build_all(recording, ran=cell), sys.stdout)
 
-        ran = run_notebook(path, show)
+        ran = run_notebook(path, report)
         self._write(ran.recording, options)
         if ran.error is not None:
             print(ran.error, file=sys.stderr)
@@ -81,17 +84,6 @@ class RunCommand:
     @staticmethod
     def _write(recording: Recording, options: argparse.Namespace) -> None:
         if options.json:
-            recording.save(options.json)
+            write_document_to(recording.to_dict(), options.json)
         if options.html:
-            options.html.write_text(html.page(build_all(recording)), encoding="utf-8")
-
-
-def _print(recording: Recording, stream: TextIO, ran: str | None = None) -> None:
-    for report in build_all(recording, ran=ran):
-        print(terminal.render(report, color=uses_color(stream)), file=stream)
-        print(file=stream, flush=True)
-
-
-def uses_color(stream: TextIO) -> bool:
-    """Say whether a stream is a terminal whose user wants colours."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+            write_text(html.page(build_all(recording)), options.html)

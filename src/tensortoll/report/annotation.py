@@ -63,7 +63,7 @@ def annotated(
         max_lines: How many lines with something to say are shown at most.
     """
     found = _by_line(evidence, costs)
-    texts = _lines(source.text or "")
+    texts = lines_of(source.text or "")
     told = {line for line, one in found.items() if one.conversions or one.marks or one.failures}
     costly = set(heapq.nlargest(max_lines, sorted(told), key=lambda line: found[line].weight))
     slow = heapq.nlargest(_SLOWEST, costs, key=lambda one: one.elapsed_ns)
@@ -147,8 +147,8 @@ def _shown_lines(told: Iterable[int], total: int) -> list[int]:
     return shown
 
 
-def _lines(text: str) -> list[str]:
-    """The lines as Python counts them: `str.splitlines` would also end one at a form feed."""
+def lines_of(text: str) -> list[str]:
+    """Return the lines as Python counts them; `str.splitlines` ends one at a form feed too."""
     lines = _LINE_END.split(text)
     return lines if lines[-1] else lines[:-1]
 
@@ -195,14 +195,14 @@ def _notes(text: str, found: _Found, tone: Tone) -> tuple[Note, ...]:
         place = one.route.place
         goes_on = place.end_line > place.line
         stop = len(text) if goes_on else place.end_column
-        span = _span(text, place.column, stop)
+        span = span_in(text, place.column, stop)
         told = message(one, place.end_line if goes_on else None)
         if told.tone == "warm" and tone == "hot":
             told = replace(told, tone="hot")
         spans.setdefault(span, []).append(told)
     for failure in found.failures[:ROWS_OF_A_LINE]:
         column = text.find(failure.expression) if failure.expression else -1
-        span = _span(text, column, column + len(failure.expression)) if column >= 0 else (0, 0)
+        span = span_in(text, column, column + len(failure.expression)) if column >= 0 else (0, 0)
         error = printable(failure.error, NAME_LIMIT)
         spans.setdefault(span, []).append(Message("broken", "failed", (error,)))
     general = spans.pop((0, 0), [])
@@ -213,7 +213,8 @@ def _notes(text: str, found: _Found, tone: Tone) -> tuple[Note, ...]:
     return (*notes, Note(0, 0, tuple(general))) if general else tuple(notes)
 
 
-def _span(text: str, column: int | None, stop: int | None) -> tuple[int, int]:
+def span_in(text: str, column: int | None, stop: int | None) -> tuple[int, int]:
+    """Return where columns of a line stand in its printable text; twice 0 if that is unknown."""
     if column is None or stop is None:
         return 0, 0
     start, end = offset(text, column, LINE_LIMIT), offset(text, stop, LINE_LIMIT)

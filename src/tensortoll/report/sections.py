@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from tensortoll.model import TRANSFERS, Failure, Finding, Hazard
 from tensortoll.recording import Recording
@@ -17,15 +17,16 @@ ENTRIES: Final = 20
 """So many entries of a section are shown."""
 SENTENCES: Final = 20
 """So many blind spots, and so many faults, are shown."""
+_Thing = TypeVar("_Thing")
 _REPEATED: Final = re.compile(r".* \(x([0-9]{1,18})\)", re.DOTALL)
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
     """Return the sections that have an entry, the most pressing first."""
     found = (
-        _section("Failed", "broken", map(_failure, sorted(evidence.failures, key=_line))),
-        _section("Shared memory was written", "broken", map(_hazard, evidence.hazards)),
-        _section("Findings", "warm", map(_finding, sorted(evidence.findings, key=_saving))),
+        section("Failed", "broken", sorted(evidence.failures, key=_line), failure_entry),
+        section("Shared memory was written", "broken", evidence.hazards, hazard_entry),
+        section("Findings", "warm", sorted(evidence.findings, key=_saving), _finding),
     )
     return tuple(one for one in found if one.entries)
 
@@ -72,10 +73,12 @@ def _first(texts: Sequence[str]) -> list[str]:
     return shown
 
 
-def _section(title: str, tone: Tone, entries: Iterable[Entry]) -> Section:
-    known = list(entries)
-    more = f"and {len(known) - ENTRIES:,} more" if len(known) > ENTRIES else ""
-    return Section(title, tone, tuple(known[:ENTRIES]), more)
+def section(
+    title: str, tone: Tone, things: Sequence[_Thing], entry: Callable[[_Thing], Entry]
+) -> Section:
+    """Return a section of as many entries as are shown, and how many are not."""
+    more = f"and {len(things) - ENTRIES:,} more" if len(things) > ENTRIES else ""
+    return Section(title, tone, tuple(map(entry, things[:ENTRIES])), more)
 
 
 def _line(failure: Failure) -> int:
@@ -86,7 +89,8 @@ def _saving(finding: Finding) -> tuple[int, int, int, str]:
     return -finding.saved_bytes, -finding.saved_ns, finding.line, finding.rule
 
 
-def _failure(failure: Failure) -> Entry:
+def failure_entry(failure: Failure) -> Entry:
+    """Return a conversion that raised as an entry."""
     parts = (printable(failure.explanation), printable(failure.remedy))
     return Entry(
         failure.line,
@@ -96,7 +100,8 @@ def _failure(failure: Failure) -> Entry:
     )
 
 
-def _hazard(hazard: Hazard) -> Entry:
+def hazard_entry(hazard: Hazard) -> Entry:
+    """Return a write to shared memory as an entry."""
     names = f"{hazard.written} is written, {hazard.aliased} shares its memory"
     detail = printable(hazard.detail)
     parts = (f"shared since line {hazard.alias_line}", detail)

@@ -22,7 +22,7 @@ NAME_LIMIT: Final = 80
 WORTH_BYTES: Final = 4096
 """From so many bytes on, what was moved is worth showing."""
 
-_EFFECTS: Final[Mapping[Effect, str]] = {
+EFFECTS: Final[Mapping[Effect, str]] = {
     "layout": "laid out anew",
     "parse": "parsed from Python objects",
     "unbox": "turned into Python objects",
@@ -72,13 +72,13 @@ def message(one: Conversion, end_line: int | None = None) -> Message:
         end_line: Where its expression ends, if not on the line where it begins.
     """
     route, totals = one.route, one.totals
-    parts = [_flow(route.origin, route.target)]
+    parts = [flow_text(route.origin, route.target)]
     if end_line is not None:
         parts.append(f"to line {end_line}")
     if not _names(route.place.expression, route.operation):
         parts.append(f"by {printable(route.operation, NAME_LIMIT)}")
     parts += _moved(one)
-    parts += (_EFFECTS[effect] for effect in route.effects if effect in _EFFECTS)
+    parts += (EFFECTS[effect] for effect in route.effects if effect in EFFECTS)
     if totals.elapsed_ns >= _TOLD_NS:
         rate = _rate(one)
         took = format_time(totals.elapsed_ns) + (f" at {rate}" if rate else "")
@@ -111,7 +111,8 @@ def moved_bytes(one: Conversion) -> int:
     return one.totals.bytes_written or one.totals.bytes_read
 
 
-def _flow(origin: Kind, target: Kind) -> str:
+def flow_text(origin: Kind, target: Kind) -> str:
+    """Return from what to what a conversion went."""
     # Where all is on the CPU, saying so twice in every row would only hide the rest.
     named = not origin.device == target.device == "cpu"
     return f"{_kind(origin, named=named)} {ARROW} {_kind(target, named=named)}"
