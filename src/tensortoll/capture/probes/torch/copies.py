@@ -200,11 +200,13 @@ def _start_copy(
     with contextlib.suppress(RuntimeError, NotImplementedError):
         if tensor_address(source) and tensor_address(target):
             proof = Proof(tensor_span(source), tensor_span(target))
+    named = {one.device.type for one in (source, target)}  # `tensor.cuda()`
     return Sums(
         "copy",
         origin,
         kind_of(target.dtype, target.device),
         tuple(sorted(effects)),
+        implicit=False if located.operation.removeprefix(".") in named else None,
         shape=tuple(source.shape),
         proof=proof,
     )

@@ -28,6 +28,8 @@ _KEYS: Final = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}
 """The dispatch key by the type of an accelerator; all others are `PrivateUse1`."""
 MOST_PENDING: Final = 1024
 """Pairs of events that wait to be read. When there are more, those that are done are read."""
+_TIMED: Final = ("cuda", "mps", "xpu")
+"""Types of accelerators that have events. Others may offer them and fail when they are read."""
 _HOSTS: Final = ("cpu", "meta")
 
 
@@ -60,6 +62,7 @@ class Timing:
         self._lock = threading.Lock()
         self._pending: deque[tuple[Any, Any, Sums]] = deque()
         self._offered = True
+        self._tried = False
 
     def begin(self, device: torch.device) -> Any | None:
         """Return an event that marks now on the current stream; None where none can be had."""
@@ -70,10 +73,14 @@ class Timing:
         if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             return None  # it would become a part of the graph
         try:
-            return _marked(device)
+            begun = _marked(device)
+            if not (self._tried or device.type in _TIMED):
+                begun.synchronize()
+            self._tried = True
         except (RuntimeError, NotImplementedError, TypeError):
             self._offered = False
             return None
+        return begun
 
     def end(self, begun: Any, device: torch.device, sums: Sums) -> None:
         """Mark the end of what ``begun`` is the beginning of; its time goes to ``sums``."""
