@@ -19,7 +19,7 @@ LAYERS = (
     {"document"},
     {"format", "store"},
     {"recording", "luck"},
-    {"verdict", "comparison"},
+    {"verdict", "comparison", "limits"},
     {"capture", "report"},
     {"notebook", "magics", "cli", "pytest_plugin", "guarding", "__main__"},
     {""},
@@ -29,6 +29,7 @@ INSIDE_A_LAYER = {
     ("recording", "store"),
     ("cli", "notebook"),
     ("magics", "notebook"),
+    ("magics", "guarding"),
     ("__main__", "cli"),
 }
 MOST_LINES = 320

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from tensortoll.capture.block import record as record
     from tensortoll.capture.checking import check as check
     from tensortoll.capture.running import run_source as run_source
+    from tensortoll.errors import LimitError as LimitError
+    from tensortoll.errors import LimitWarning as LimitWarning
     from tensortoll.errors import TensortollError as TensortollError
+    from tensortoll.guarding import allow as allow
+    from tensortoll.guarding import guard as guard
     from tensortoll.recording import Recording as Recording
     from tensortoll.recording import load as load
     from tensortoll.recording import merged as merged
@@ -25,10 +29,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "LimitError": "tensortoll.errors",
+    "LimitWarning": "tensortoll.errors",
     "Recording": "tensortoll.recording",
     "TensortollError": "tensortoll.errors",
     "Verdict": "tensortoll.verdict",
+    "allow": "tensortoll.guarding",
     "check": "tensortoll.capture.checking",
+    "guard": "tensortoll.guarding",
     "load": "tensortoll.recording",
     "merged": "tensortoll.recording",
     "record": "tensortoll.capture.block",

@@ -21,3 +21,19 @@ class MissingLibraryError(TensortollError, ImportError):
 
 class NotebookError(TensortollError, ValueError):
     """A file that should be a notebook is none."""
+
+
+class LimitError(TensortollError, RuntimeError):
+    """A guard's limit was broken, at the line where this was raised.
+
+    What broke it had ended by then: nothing was left half done.
+    """
+
+    def __init__(self, message: str, conversion: object = None) -> None:
+        """Say what broke which limit; ``conversion`` is the row of it, a `model.Conversion`."""
+        super().__init__(message)
+        self.conversion = conversion
+
+
+class LimitWarning(UserWarning):
+    """A guard's limit was broken, where the guard was asked to warn and no more."""

@@ -172,10 +172,10 @@ class Recorder:
         self.local = _Tables(self)
         """`local.table` is the table of the current thread."""
 
-    def table_of_this_thread(self) -> Table:
-        """Make and keep a table; called once per thread."""
+    def table_of_this_thread(self, kind: type[Table] = Table) -> Table:
+        """Make and keep a table; called once per thread, and again where a guard is on."""
         main = threading.current_thread() is threading.main_thread()
-        table = Table(self, None if main else "thread")
+        table = kind(self, None if main else "thread")
         with self._lock:
             self._tables.append(table)
         return table
@@ -241,12 +241,13 @@ class Recorder:
             for site in table.all_sites():
                 for sums in tuple(site.groups.values()):
                     if sums.count:
-                        yield _conversion(site.located, sums, table.thread)
+                        yield conversion_of(site.located, sums, table.thread)
             for sums in tuple(table.elsewhere.values()):
-                yield _conversion(NOWHERE, sums, table.thread)
+                yield conversion_of(NOWHERE, sums, table.thread)
 
 
-def _conversion(located: Located, sums: Sums, thread: str | None) -> Conversion:
+def conversion_of(located: Located, sums: Sums, thread: str | None) -> Conversion:
+    """Return a group as a row of a recording."""
     where = thread or "main"
     route = Route(
         located.place,

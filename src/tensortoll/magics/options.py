@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from IPython.core.error import UsageError
+
+from tensortoll.limits import Limit, count_limit, limit
+
+if TYPE_CHECKING:
+    from tensortoll.guarding import Guarded
 
 MAGIC: Final = "%%tensorcost"
 
@@ -38,7 +43,50 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-q", "--quiet", action="store_true", help="show no report")
     made.add_argument("--no-memory", action="store_true", help="do not watch allocations (memray)")
     made.add_argument("--no-time", action="store_true", help="do not time each line")
+    _add_limits(made)
     return made
+
+
+def _add_limits(made: argparse.ArgumentParser) -> None:
+    limits = made.add_argument_group("limits, broken by the very line that goes beyond one")
+    limits.add_argument(
+        "--max-copies", type=_copies, metavar="N", help="data is written N times in full at most"
+    )
+    limits.add_argument(
+        "--max-bytes", type=_bytes, metavar="SIZE", help="copies write so much at most: '16 MB'"
+    )
+    limits.add_argument("--no-casts", action="store_true", help="nothing changes its dtype")
+    limits.add_argument("--no-transfers", action="store_true", help="nothing changes its device")
+    limits.add_argument(
+        "--guard",
+        choices=("raise", "warn"),
+        default="raise",
+        help="what the line that breaks a limit gets: an error, unless `warn` is said",
+    )
+
+
+def _copies(text: str) -> Limit:
+    """A number of copies; a size is taken for what it is."""
+    return count_limit(int(text)) if text.isdecimal() else _bytes(text)
+
+
+def _bytes(text: str) -> Limit:
+    try:
+        return limit("copies", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def guarded(options: argparse.Namespace) -> Guarded | None:
+    """Return the guard that a cell asks for, or None."""
+    limits = [one for one in (options.max_copies, options.max_bytes) if one is not None]
+    limits += [limit("casts", 0)] * options.no_casts
+    limits += [limit("transfers", 0)] * options.no_transfers
+    if not limits:
+        return None
+    from tensortoll.guarding import Guarded
+
+    return Guarded(tuple(limits), failures=options.guard)
 
 
 def parsed(line: str) -> argparse.Namespace:

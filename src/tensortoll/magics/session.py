@@ -31,8 +31,10 @@ from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
-from tensortoll.errors import AlreadyWatchingError
-from tensortoll.magics.options import MAGIC, is_runnable, parsed
+from tensortoll.errors import AlreadyWatchingError, LimitError
+from tensortoll.guarding import Guarded
+from tensortoll.guarding.verge import charge
+from tensortoll.magics.options import MAGIC, guarded, is_runnable, parsed
 from tensortoll.model import Source
 from tensortoll.recording import Recording
 from tensortoll.report import build_all
@@ -60,6 +62,8 @@ class Cell:
     awaits_tree: bool = True
     """Whether the cell's own tree has yet to come by; later ones are those of nested magics."""
     ran: bool = False
+    guard: Guarded | None = None
+    """The limits that its magic's line sets, while they hold."""
 
 
 class Session:
@@ -144,6 +148,9 @@ class Session:
             print(f"{MAGIC}: {error} The cell runs without a report.")
             return
         cell.watch = watch
+        cell.guard = None if cell.options is None else guarded(cell.options)
+        if cell.guard is not None:
+            cell.guard.__enter__()
         self._adopt(watch)
         self.shell.ast_transformers.append(self)
         self._wrap_run_code()
@@ -175,6 +182,7 @@ class Session:
         if cell.watch is None:
             return
         try:
+            _end_guard(cell)
             cell.watch.stop()
         finally:
             if self in self.shell.ast_transformers:
@@ -202,6 +210,7 @@ class Session:
         def shown(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
             error = (exc_tuple or sys.exc_info())[1]
             if error is not None:
+                charge(error)
                 without_own_frames(error)
             showtraceback(exc_tuple, *args, **kwargs)
 
@@ -263,6 +272,16 @@ class Session:
             Path(options.html).write_text(html.page(reports), encoding="utf-8")
         if not options.quiet:
             display(Shown(*reports))
+
+
+def _end_guard(cell: Cell) -> None:
+    guard, cell.guard = cell.guard, None
+    if guard is None:
+        return
+    try:
+        guard.__exit__(None, None, None)
+    except LimitError as error:  # of a conversion that no line of the cell's made
+        print(f"{MAGIC}: {error}")
 
 
 def _is_nested() -> bool:
