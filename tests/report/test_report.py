@@ -425,11 +425,11 @@ def test_thousand_rows_are_quick(samples):
     recording = samples.huge(1_000, 1_000, nbytes=5_000)
     best = float("inf")
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         report = build(recording, title="t", max_lines=1_000)
         terminal.render(report, width=100, color=True)
         html.render(report)
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, time.process_time() - begun)
 
     assert 1_000 == sum(isinstance(one, Line) for one in report.lines)
     # Both formats on a machine three times as slow as the one where it was measured.
