@@ -87,6 +87,8 @@ class Table:
         self.lent: list[tuple[Sums, Any]] | None = None
         """The views that arrays of other libraries gave NumPy in the call that runs, with what was
         seen of each array; None where nobody asks. The call may copy from them yet."""
+        self.own_copies: set[int] = set()
+        """Instructions whose copies within one dtype are temporaries of torch's own."""
         self.own_reads: set[int] = set()
         """Codes of a library's that read scalars of their own: nothing is counted there."""
         self.batch: Site | None = None
@@ -123,6 +125,7 @@ class Table:
             for known in (self.sites, self.deep, self.codes, self.codes_by_class, self.distances):
                 known.clear()
             self.own_reads.clear()
+            self.own_copies.clear()
         self.codes[id(code)] = code
 
     def _retire(self, site: Site) -> None:

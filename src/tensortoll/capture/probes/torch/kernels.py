@@ -194,20 +194,17 @@ def _copy(context: Context, key: str) -> Callable[..., Any]:
         site = None
         try:
             frame = get_frame(0).f_back  # None on a thread of autograd's
-            if frame is not None:
-                site = table.sites.get(id(frame.f_code) + frame.f_lasti)
-            site = site or find_site(table, frame)
-            if site is not None:
-                wrapped = table.wrapped
-                dtypes = source.dtype, target.dtype
-                if (
-                    on_cpu
-                    and wrapped is None
-                    and dtypes[0] is dtypes[1]
-                    and not may_be_asked_for(site)
-                ):
-                    # A kernel's own temporary, such as the bias that `linear` spreads out.
+            instruction = 0 if frame is None else id(frame.f_code) + frame.f_lasti
+            dtypes = source.dtype, target.dtype
+            wrapped = table.wrapped
+            temporary = on_cpu and wrapped is None and dtypes[0] is dtypes[1]
+            if not (temporary and instruction in table.own_copies):
+                site = table.sites.get(instruction) or find_site(table, frame)
+                if site is not None and temporary and not may_be_asked_for(site):
+                    # Such as the bias that `linear` spreads out.
                     site = None
+                    if frame is not None:
+                        table.own_copies.add(instruction)
         except Exception as error:
             site = None
             context.recorder.fault("torch copy_", error)

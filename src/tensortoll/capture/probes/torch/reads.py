@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from tensortoll.capture.probes.torch.kinds import (
     kind_of,
     transfer,
 )
-from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
+from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo
 from tensortoll.capture.recorder import Site, Table
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind
@@ -39,6 +39,9 @@ def install_reads(context: Context) -> None:
 
 
 def _unbox(context: Context, original: Callable[..., Any]) -> Any:
+    import torch
+
+    plain, unseen = torch.Tensor, torch._C.DisableTorchFunctionSubclass
     places = context.places
     local, find_site = context.recorder.local, places.site
     get_frame, clock = sys._getframe, time.perf_counter_ns
@@ -60,7 +63,11 @@ def _unbox(context: Context, original: Callable[..., Any]) -> Any:
                 if site is None and self.device.type != "cpu":
                     site = places.printing(table, frame)
                 if site is not None:
-                    _count_unbox(table, site, frame, self, elapsed)
+                    if type(self) is plain:
+                        _count_unbox(table, site, frame, self, elapsed)
+                    else:
+                        with unseen():  # by the `__torch_function__` of a subclass
+                            _count_unbox(table, site, frame, self, elapsed)
             except Exception as error:
                 context.recorder.fault("torch.Tensor reads", error)
         finally:
@@ -70,30 +77,33 @@ def _unbox(context: Context, original: Callable[..., Any]) -> Any:
     return left_alone_by_dynamo(unbox, original)
 
 
-@unseen_by_subclasses
 def _count_unbox(
     table: Table, site: Site, frame: FrameType, tensor: torch.Tensor, elapsed_ns: int
 ) -> None:
-    device = tensor.device
-    if (
-        site.located.inside is not None
-        and site.located.inside.startswith("torch/")
-        and device.type == "cpu"
-        and (not tensor.dim() or site.located.inside.startswith(_OF_INDICES))
-    ):
-        # An optimizer looks at its own step counter, a loader at its seed and at the order it
-        # takes the rows in: nobody's data.
-        table.own_reads.add(id(frame.f_code))
-        table.codes[id(frame.f_code)] = frame.f_code
-        return
-    key = (tensor.dtype, device, "unbox")
+    key: Hashable = (tensor.dtype, "unbox" if tensor.is_cpu else tensor.device)
     sums = site.groups.get(key)
     if sums is None:
+        if _is_own_affair(site, tensor):
+            table.own_reads.add(id(frame.f_code))
+            table.codes[id(frame.f_code)] = frame.f_code
+            return
         sums = site.add(key, _start_unbox(tensor))
     sums.count += 1
     sums.copies += 1
     sums.read += tensor.nbytes
     sums.elapsed_ns += elapsed_ns
+
+
+def _is_own_affair(site: Site, tensor: torch.Tensor) -> bool:
+    """Say whether it is nobody's data.
+
+    An optimizer looks at its own step counter, a loader at its seed and at the order it takes the
+    rows in.
+    """
+    inside = site.located.inside
+    if inside is None or not inside.startswith("torch/") or not tensor.is_cpu:
+        return False
+    return not tensor.dim() or inside.startswith(_OF_INDICES)
 
 
 def _start_unbox(tensor: torch.Tensor) -> Sums:
