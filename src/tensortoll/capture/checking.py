@@ -13,7 +13,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
 from tensortoll.capture.calls import dotted
-from tensortoll.capture.rewriting import baked
+from tensortoll.capture.placeholders import baked
 from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.seen import is_c_contiguous
 from tensortoll.capture.sharing import Pair, sharings

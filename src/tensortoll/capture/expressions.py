@@ -19,10 +19,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+from tensortoll.capture.containers import Gathered, is_container, objects
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.judging import Lent, count_read, judge, judge_lent
 from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Table
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.seen import Seen, UnknownLayoutError
 from tensortoll.capture.stores import is_basic, judge_into, judge_lent_into, judge_store
 
 MAX_PENDING: Final = 10_000
@@ -64,7 +65,12 @@ class Running:
             describer = self.describers[kind]
         except KeyError:
             describer = self._learn(kind)
-        return None if describer is None else describer(value)
+        if describer is None:
+            return None
+        try:
+            return describer(value)
+        except UnknownLayoutError:
+            return None
 
     def _learn(self, kind: type) -> Describe | None:
         for base in kind.__mro__:
@@ -111,10 +117,19 @@ class Expression:
                 pending = table.pending
                 table.lent = []
                 seen = RUNNING.describe(value)
+                held = None
+                if self.rule == "gather" and is_container(value):
+                    held = Gathered()
+                    held.add(value, RUNNING.describe)
+                    seen = seen or objects(value)
                 if seen is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
-                    pending[id(sys._getframe(1)), self.number] = [[seen], time.perf_counter_ns()]
+                    entry: list[Any] = [[seen], 0]
+                    if held is not None:
+                        entry.append(held)
+                    pending[id(sys._getframe(1)), self.number] = entry
+                    entry[1] = time.perf_counter_ns()
                 elif pending:
                     # What a call that raised has left here must not pass for this one's input.
                     pending.pop((id(sys._getframe(1)), self.number), None)
@@ -233,8 +248,14 @@ class Expression:
         out = RUNNING.describe(result)
         if lent:
             judge_lent(site, lent, inputs[0] if inputs else None, out)
-        if inputs:
-            judge(site, inputs[0], out, result, elapsed, self.rule)
+        if not inputs:
+            return
+        seen: Seen | None = inputs[0]
+        if entry is not None and entry[2:] and out is not None:
+            held: Gathered = entry[2]
+            seen, out = held.apart_from(out) if held.arrays else (seen, out)
+        if seen is not None:
+            judge(site, seen, out, result, elapsed, self.rule)
 
     def _pending(self, frame: object) -> list[Any] | None:
         recorder = RUNNING.recorder

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Final
 
-from tensortoll.capture.addresses import overlap
 from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read, changes, is_one_run, is_python
+from tensortoll.capture.seen import Seen, bytes_read, changes, fresh_bytes, is_one_run, is_python
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
+
+HOST: Final = "cpu"
 
 Lent = list[tuple[Sums, Seen]]
 
@@ -20,35 +22,53 @@ def judge(
     """Add up what a call that can convert made of its first array."""
     if id(result) == seen.identity:
         return
-    if seen.span is None:
-        if out is not None and out.span is not None and out.shape and out.nbytes:
+    if not seen.memory:
+        if out is not None and out.memory and out.shape and out.nbytes:
             add(site, seen, out, "copy", ("parse",), 0, out.nbytes, elapsed_ns)
         return
-    if out is None or out.span is None:
+    if out is None or not out.memory:
         if seen.nbytes and is_python(result):
-            target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None)
-            whole = type(result) in (list, tuple)
-            read = bytes_read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
-            add(site, seen, target, "copy", ("unbox",), read, 0, elapsed_ns)
+            _judge_unboxed(site, seen, result, elapsed_ns)
         return
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
         return
-    if overlap(seen.span, out.span):
+    fresh = out.nbytes if seen.kind.device != out.kind.device else fresh_bytes(seen, out)
+    if not fresh:
         if seen.kind.library != out.kind.library:
             add(site, seen, out, "view", (), 0, 0, 0)
         return
-    effects = _effects(seen, out, rule)
-    add(site, seen, out, "copy", effects, bytes_read(seen), out.nbytes, elapsed_ns)
+    # What is shared was not read: of a table, often only some columns are copied.
+    read = max(bytes_read(seen) - (out.nbytes - fresh), 0)
+    add(site, seen, out, "copy", _effects(seen, out, rule), read, fresh, elapsed_ns)
+
+
+def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> None:
+    """Add up Python objects that were made of an array: all its elements, or a single one."""
+    target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None, pieces=())
+    whole = type(result) in (list, tuple, dict)
+    read = bytes_read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
+    add(site, seen, target, "copy", ("unbox",), read, 0, elapsed_ns)
 
 
 def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
     effects = changes(seen, out)
+    moved = _transfer(seen.kind.device, out.kind.device)
+    if moved is not None:
+        effects += (moved,)
     if "layout" not in effects and (rule == "swap" or (rule == "reorder" and not is_one_run(seen))):
         # Reshaping shares where the order of the elements stays: a copy shows that it did not.
         effects += ("layout",)
     if out.kind.library == "python":  # bytes, which have no dtype: the same elements as before
         effects = tuple(one for one in effects if one != "cast")
-    return effects
+    return tuple(sorted(effects))
+
+
+def _transfer(source: str, target: str) -> Effect | None:
+    if source == target:
+        return None
+    if source == HOST:
+        return "h2d"
+    return "d2h" if target == HOST else "d2d"
 
 
 def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> None:
@@ -60,9 +80,9 @@ def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> 
         first: The first array that went into the call, where that is known otherwise.
         out: What came out.
     """
-    if out is None or out.span is None or any(_in_common(one, out) for _, one in lent):
+    if out is None or not out.memory or any(_in_common(one, out) for _, one in lent):
         return
-    if first is not None and first.span is None:  # a list of them, which is counted as a whole
+    if first is not None and not first.memory:  # a list of them, which is counted as a whole
         for sums, _ in lent:
             sums.count -= 1
     elif first is None and len(lent) == 1 and lent[0][1].nbytes and out.shape:
@@ -72,7 +92,7 @@ def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> 
 
 
 def _in_common(one: Seen, other: Seen) -> bool:
-    return one.span is not None and other.span is not None and overlap(one.span, other.span)
+    return bool(one.memory) and fresh_bytes(one, other) < other.nbytes
 
 
 def add(

@@ -14,9 +14,6 @@ from typing import Any
 
 from tensortoll.capture.calls import dotted
 
-HOMES = {"numpy": "numpy", "numpy._core": "numpy", "numpy.core": "numpy"}
-"""Where functions of a library are really defined, by the beginning of their `__module__`."""
-
 
 class Names:
     """Names of one text."""
@@ -57,19 +54,29 @@ class Names:
         if issubclass(kind, ModuleType):
             known = vars(value).get("__name__")
             return known if isinstance(known, str) else None
-        if not issubclass(kind, FunctionType | BuiltinFunctionType | type) and not _is_ufunc(value):
+        if not issubclass(kind, FunctionType | BuiltinFunctionType | type) and not _in_c(kind):
             return None
         module, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
         if not isinstance(module, str) or not isinstance(own, str) or module == "builtins":
             return None
-        for beginning, home in HOMES.items():
-            if module == beginning or module.startswith(f"{beginning}."):
-                return f"{home}.{own}"
-        return f"{module}.{own}"
+        return f"{_home(module, own, value)}.{own}"
 
 
-def _is_ufunc(value: object) -> bool:
-    return type(value).__name__ in {"ufunc", "_ArrayFunctionDispatcher"}
+def _home(module: str, own: str, value: object) -> str:
+    """Return the module that a library offers a function in: `numpy`, not `numpy._core.numeric`."""
+    parts = module.split(".")
+    for length in range(1, len(parts)):
+        outer = ".".join(parts[:length])
+        offered = sys.modules.get(outer)
+        if offered is not None and vars(offered).get(own) is value:
+            return outer
+    return module
+
+
+def _in_c(kind: type) -> bool:
+    """Say whether objects of a type are functions of NumPy's, or of a Cython module."""
+    names = {"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method"}
+    return kind.__name__ in names
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

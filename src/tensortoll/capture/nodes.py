@@ -40,7 +40,7 @@ class Text:
 
     def _chained(self, node: Any, place: Place) -> Place:
         """Charge a method of a chain over several lines to its own line, as tracebacks do."""
-        function = getattr(node, "func", None)
+        function = getattr(node, "func", node)
         if not isinstance(function, ast.Attribute) or function.end_lineno == place.line:
             return place
         line = function.end_lineno or place.line

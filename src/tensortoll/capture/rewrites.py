@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -14,26 +16,67 @@ class Rewrites:
     The rules say what a call does with its arrays: `convert` makes the result of its first one;
     `reorder` likewise, and copies only to change the order of its elements; `swap` turns the bytes
     of its elements round; `into` writes its second one into its first; `export` hands the memory
-    of its first one out.
+    of its first one out; `gather` is `convert` for a first argument that may be a dict, list or
+    tuple of arrays.
     """
 
     methods: Mapping[str, str] = field(default_factory=dict)
     """Rule by the name of a method, whatever object it is called on."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Rule by the name of an attribute that converts when it is read: `values`."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Rule by the dotted name of a function, as the library knows it: `numpy.asarray`."""
+    named: frozenset[str] = frozenset()
+    """Functions that take a name before their data."""
     readers: frozenset[str] = frozenset()
     """Libraries whose functions read arrays of other libraries through a protocol in C."""
     read_from: frozenset[str] = frozenset()
     """Libraries whose arrays are read in that way: if none is in play, `readers` are let be."""
+    rarely: Mapping[str, Rewrites] = field(default_factory=dict)
+    """What is worth a look only where a library is in play, by its import name: `get`, `data`."""
 
     def joined(self, other: Rewrites) -> Rewrites:
         """Return what either knows."""
         return Rewrites(
             {**self.methods, **other.methods},
+            {**self.attributes, **other.attributes},
             {**self.functions, **other.functions},
+            self.named | other.named,
             self.readers | other.readers,
             self.read_from | other.read_from,
+            {**self.rarely, **other.rarely},
         )
+
+    def where(self, in_play: Callable[[str], bool]) -> Rewrites:
+        """Return what holds where some libraries are in play and others are not."""
+        known = replace(self, rarely={})
+        return reduce(
+            Rewrites.joined,
+            (more for library, more in self.rarely.items() if in_play(library)),
+            known,
+        )
+
+
+DATA_NAMES: Final = frozenset(
+    "a arg1 arr arrays data data_vars df iter mapping obj object values x".split()
+)
+"""What libraries call the argument that holds the data."""
+
+
+def data_argument(node: ast.Call, *, named: bool) -> ast.expr | None:
+    """Return the argument of a call that holds its data; None where it is not written out.
+
+    Args:
+        node: The call.
+        named: Whether a name may come before the data.
+    """
+    by_name = [one.value for one in node.keywords if one.arg in DATA_NAMES]
+    if by_name and (named or not node.args):
+        return by_name[0]
+    if not node.args:
+        return None
+    found = node.args[min(named, len(node.args) - 1)]
+    return None if isinstance(found, ast.Starred) else found
 
 
 def ruled(node: ast.Call, rule: str, name: str) -> str:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CodeType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from tensortoll.capture.calls import computes, dotted
 from tensortoll.capture.compilers import handed_to_compilers, is_compiler
@@ -32,11 +32,11 @@ from tensortoll.capture.nodes import (
     is_plain,
     told,
 )
+from tensortoll.capture.placeholders import PLACEHOLDER
 from tensortoll.capture.recorder import Located
-from tensortoll.capture.rewrites import Rewrites, ruled
+from tensortoll.capture.rewrites import Rewrites, data_argument, ruled
 from tensortoll.model import Source
 
-PLACEHOLDER: Final = "\x00tensortoll expression "
 _numbers = itertools.count()
 
 
@@ -87,24 +87,6 @@ def rewrite(
     return Rewritten(changed, original, rewriter.expressions, rewriter.left)
 
 
-def baked(code: CodeType, expressions: Mapping[str, Expression]) -> CodeType:
-    """Return ``code`` with every placeholder replaced by the expression it stands for."""
-    if not expressions:
-        return code
-    constants = tuple(_baked_constant(constant, expressions) for constant in code.co_consts)
-    if all(one is other for one, other in zip(constants, code.co_consts, strict=True)):
-        return code
-    return code.replace(co_consts=constants)
-
-
-def _baked_constant(constant: Any, expressions: Mapping[str, Expression]) -> Any:
-    if isinstance(constant, CodeType):
-        return baked(constant, expressions)
-    if isinstance(constant, str) and constant.startswith(PLACEHOLDER):
-        return expressions.get(constant, constant)
-    return constant
-
-
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -122,7 +104,7 @@ class _Rewriter(ast.NodeTransformer):
         self.left = 0
         self._functions = functions
         self._text = Text(source)
-        self._rewrites = rewrites
+        self._rewrites = rewrites.where(names.in_play)
         self._explicit = explicit
         self._names = names
         self._reads = any(map(names.in_play, rewrites.read_from))
@@ -131,21 +113,37 @@ class _Rewriter(ast.NodeTransformer):
     # ------------------------------------------------------------------- expressions
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        """Rewrite a call that converts its receiver or its first argument."""
+        """Rewrite a call that converts its receiver or one of its arguments."""
         known = self._names.resolve(node.func)
+        method = node.func
+        if isinstance(method, ast.Attribute):  # is called, and no attribute that is read
+            method.value = self.visit(method.value)
+            node.func = ast.Constant(None)
         self.generic_visit(node)
+        node.func = method if isinstance(method, ast.Attribute) else node.func
         if known is not None:
             rule = self._rewrites.functions.get(known)
             if rule is not None:
                 return self._function(node, known, ruled(node, rule, known.rpartition(".")[2]))
             if self._reads and known.partition(".")[0] in self._rewrites.readers:
                 return self._reader(node, known)
-            return node
+            if known.rpartition(".")[0] in sys.modules:
+                return node  # a function of some module, which is no method
         if isinstance(node.func, ast.Attribute):
             rule = self._rewrites.methods.get(node.func.attr)
             if rule is not None:
                 return self._method(node, node.func, ruled(node, rule, node.func.attr))
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """Rewrite an attribute that converts when it is read."""
+        self.generic_visit(node)
+        rule = self._rewrites.attributes.get(node.attr)
+        if rule is None or not isinstance(node.ctx, ast.Load):
+            return node
+        name = self._expression(node, rule, node.attr, f".{node.attr}")
+        node.value = told(name, "given", node.value)
+        return told(name, "made", node)
 
     def _method(self, node: ast.Call, function: ast.Attribute, rule: str) -> ast.expr:
         name = self._expression(node, rule, function.attr, f".{function.attr}")
@@ -157,27 +155,20 @@ class _Rewriter(ast.NodeTransformer):
         last = known.rpartition(".")[2]
         parts = dotted(node.func)
         shown = ".".join(parts) if parts and len(parts) > 1 else known
-        first = self._first_argument(node)
-        if first is None:
+        data = data_argument(node, named=known in self._rewrites.named)
+        if data is None:
             return node
         name = self._expression(node, rule, last, shown)
         node.args = [
-            told(name, "given" if number == 0 else "also", one)
-            if (number == 0 or not is_plain(one)) and not isinstance(one, ast.Starred)
+            told(name, "given" if one is data else "also", one)
+            if (one is data or not is_plain(one)) and not isinstance(one, ast.Starred)
             else one
-            for number, one in enumerate(node.args)
+            for one in node.args
         ]
         for keyword in node.keywords:
-            if keyword is first:
+            if keyword.value is data:
                 keyword.value = told(name, "given", keyword.value)
         return told(name, "made", node)
-
-    @staticmethod
-    def _first_argument(node: ast.Call) -> ast.expr | ast.keyword | None:
-        if node.args:
-            return None if isinstance(node.args[0], ast.Starred) else node.args[0]
-        named = [one for one in node.keywords if one.arg in {"a", "object", "arr", "obj", "x"}]
-        return named[0] if named else None
 
     def _reader(self, node: ast.Call, known: str) -> ast.expr:
         if all(map(is_plain, node.args)):

@@ -12,7 +12,8 @@ from typing import Any
 
 from tensortoll.capture.compilers import BLIND_SPOT, handed_to_compilers, in_play
 from tensortoll.capture.functions import Originals, as_rewritten
-from tensortoll.capture.rewriting import Rewritten, baked, rewrite
+from tensortoll.capture.placeholders import baked
+from tensortoll.capture.rewriting import Rewritten, rewrite
 from tensortoll.capture.sources import only
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch

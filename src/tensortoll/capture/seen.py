@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
-from tensortoll.capture.addresses import read_bytes
+from tensortoll.capture.addresses import overlap, read_bytes
 from tensortoll.model import Effect, Kind, Span
+
+MIXED: Final = "mixed"
+"""Stands for the dtype of columns that have several."""
+
+
+class UnknownLayoutError(Exception):
+    """Data lie in memory in a way that we can't read, so nothing is said of them."""
 
 
 class Seen(NamedTuple):
@@ -13,19 +21,72 @@ class Seen(NamedTuple):
 
     kind: Kind
     span: Span | None
-    """None for Python objects, whose elements lie anywhere."""
+    """None where the elements lie in several pieces, and for Python objects, which lie anywhere."""
     nbytes: int
     shape: tuple[int, ...]
     strides: tuple[float, ...]
-    """In elements, so that a cast alone does not change them. Whole but in fields of records."""
+    """In elements, so that a cast alone does not change them. Whole but in fields of records.
+    Empty where they are not known, as for columns that lie apart."""
     swapped: bool
     """Whether the bytes of an element stand in a foreign order."""
     identity: int
+    pieces: tuple[Span, ...] = ()
+    """Where the elements lie, if not in one span."""
+
+    @property
+    def memory(self) -> tuple[Span, ...]:
+        """Where the elements lie; empty for Python objects."""
+        return self.pieces if self.span is None else (self.span,)
+
+    def holds(self, piece: Span) -> bool:
+        """Say whether some of the elements lie in ``piece``."""
+        return any(overlap(piece, own) for own in self.memory)
+
+
+class Part(NamedTuple):
+    """A column, or a chunk of one, or several that lie together."""
+
+    dtype: str
+    pieces: tuple[Span, ...]
+    nbytes: int
+
+
+def joined(library: str, parts: Sequence[Part], shape: tuple[int, ...], identity: int) -> Seen:
+    """Return data that lie in several pieces as one.
+
+    Args:
+        library: Whose they are.
+        parts: Of them.
+        shape: Rows, and columns where it is a table.
+        identity: The object's `id`.
+    """
+    pieces = tuple(piece for part in parts for piece in part.pieces)
+    dtypes = {part.dtype for part in parts}
+    kind = Kind(library, common_dtype(dtypes) if parts else "object")
+    nbytes = sum(part.nbytes for part in parts)
+    if len(pieces) == 1:
+        strides = (1,) if len(shape) == 1 else ()
+        return Seen(kind, pieces[0], nbytes, shape, strides, swapped=False, identity=identity)
+    return Seen(kind, None, nbytes, shape, (), swapped=False, identity=identity, pieces=pieces)
+
+
+def common_dtype(dtypes: Iterable[str]) -> str:
+    """Return the dtype that all parts have, or `MIXED`."""
+    found = set(dtypes)
+    return found.pop() if len(found) == 1 else MIXED
+
+
+def fresh_bytes(seen: Seen, out: Seen) -> int:
+    """Return how many bytes of ``out`` lie outside the memory of ``seen``."""
+    fresh = [piece for piece in out.memory if not seen.holds(piece)]
+    if len(fresh) == len(out.memory):
+        return out.nbytes
+    return sum(piece.stop - piece.start for piece in fresh)
 
 
 def is_python(value: object) -> bool:
     """Say whether a result consists of Python objects."""
-    return type(value) in (list, tuple, float, int, bool, complex, str, bytes)
+    return type(value) in (list, tuple, dict, float, int, bool, complex, str, bytes)
 
 
 def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:
@@ -39,7 +100,9 @@ def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:
 
 
 def _laid_out_anew(seen: Seen, out: Seen) -> bool:
-    """Say whether elements that follow one another did not do so before."""
+    """Say whether elements that follow one another did not do so before, as far as is known."""
+    if not _is_strided(seen) or not _is_strided(out):
+        return False
     if seen.shape == out.shape:
         both = zip(seen.shape, seen.strides, out.strides, strict=True)
         return any(n > 1 and before != after for n, before, after in both)
@@ -52,8 +115,14 @@ def is_one_run(seen: Seen) -> bool:
     return is_c_contiguous(seen) and sum(n > 1 for n in seen.shape) <= 1
 
 
+def _is_strided(seen: Seen) -> bool:
+    return len(seen.strides) == len(seen.shape)
+
+
 def is_c_contiguous(seen: Seen) -> bool:
     """Say whether the elements lie in C order without gaps."""
+    if not _is_strided(seen):
+        return False
     expected = 1
     for n, step in zip(reversed(seen.shape), reversed(seen.strides), strict=True):
         if n > 1 and step != expected:
@@ -65,5 +134,5 @@ def is_c_contiguous(seen: Seen) -> bool:
 def bytes_read(seen: Seen) -> int:
     """Return how many bytes a pass over the elements reads."""
     if seen.span is None:
-        return 0
+        return seen.nbytes if seen.pieces else 0
     return read_bytes(seen.span, (seen.nbytes,), 1)

@@ -23,10 +23,10 @@ from IPython.core.inputtransformer2 import leading_indent
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 from IPython.display import display
 
+from tensortoll.capture import rewriting
 from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
 from tensortoll.capture.patching import silenced
-from tensortoll.capture.rewriting import Rewritten, baked
-from tensortoll.capture.rewriting import rewrite as rewrite_tree
+from tensortoll.capture.placeholders import baked
 from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import without_own_frames
@@ -58,7 +58,7 @@ class Cell:
     source: Source
     watch: Watch | None = None
     options: argparse.Namespace | None = None
-    rewritten: Rewritten | None = None
+    rewritten: rewriting.Rewritten | None = None
     awaits_tree: bool = True
     """Whether the cell's own tree has yet to come by; later ones are those of nested magics."""
     ran: bool = False
@@ -164,7 +164,7 @@ class Session:
             if source is None:
                 return
             tree = ast.parse("".join(linecache.getlines(filename)))
-            rewritten = rewrite_tree(
+            rewritten = rewriting.rewrite(
                 tree, source, watch.rewrites, watch.explicit, self.shell.user_ns
             )
             flags = self.shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

@@ -25,7 +25,11 @@ ENTRY_POINTS: Final = "tensortoll.probes"
 
 KNOWN: Final[Mapping[str, str]] = {
     "keras": "tensortoll.capture.probes.keras:KerasProbe",
+    "PIL": "tensortoll.capture.probes.pillow:PillowProbe",
     "numpy": "tensortoll.capture.probes.numpy:NumpyProbe",
+    "pandas": "tensortoll.capture.probes.pandas:PandasProbe",
+    "polars": "tensortoll.capture.probes.polars:PolarsProbe",
+    "pyarrow": "tensortoll.capture.probes.pyarrow:PyarrowProbe",
     "tensorflow": "tensortoll.capture.probes.tensorflow:TensorflowProbe",
     "torch": "tensortoll.capture.probes.torch:TorchProbe",
 }

@@ -1,0 +1,99 @@
+"""Dicts, lists and tuples of arrays, which tables are made of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tensortoll.capture.seen import Seen, common_dtype, fresh_bytes
+from tensortoll.model import Kind
+
+MOST: Final = 4096
+"""Elements of a container that are looked at."""
+_DEEPEST: Final = 3
+"""Containers in one another: `{"name": (dimensions, array)}`, `((data, (row, column)), shape)`."""
+_SAMPLE: Final = 16
+"""Elements after which a list that held no array so far is taken to hold none."""
+
+Describe = Callable[[Any], Seen | None]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The arrays in a container."""
+
+    arrays: list[Seen] = field(default_factory=list)
+    others: int = 0
+    """Elements that are no arrays, as far as they were looked at."""
+
+    def apart_from(self, out: Seen) -> tuple[Seen | None, Seen]:
+        """Return what came from other libraries than ``out``'s, and what it became of ``out``.
+
+        A frame that is put together of its own library's columns converts nothing.
+        """
+        own = [one for one in self.arrays if one.kind.library == out.kind.library]
+        others = [one for one in self.arrays if one.kind.library != out.kind.library]
+        if not others:
+            return None, out
+        if own:
+            out = _without(out, own)
+        return _combined(others), out
+
+    def add(self, value: Any, describe: Describe, depth: int = _DEEPEST) -> None:
+        """Take in the arrays that a dict, list or tuple holds."""
+        elements = value.values() if type(value) is dict else value
+        in_vain = 0
+        for element in itertools.islice(elements, MOST):
+            before = len(self.arrays)
+            if is_container(element):
+                if depth:
+                    self.add(element, describe, depth - 1)
+            else:
+                seen = describe(element)
+                if seen is not None and seen.memory and seen.nbytes:
+                    self.arrays.append(seen)
+                else:
+                    self.others += 1
+            in_vain = 0 if len(self.arrays) > before else in_vain + 1
+            if in_vain >= _SAMPLE and type(value) is not dict:
+                return
+
+
+def is_container(value: object) -> bool:
+    """Say whether ``value`` is a plain dict, list or tuple: looking into it runs nobody's code."""
+    return type(value) in (dict, list, tuple)
+
+
+def objects(container: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Seen:
+    """Return a container as Python objects, of which nothing is known without a walk."""
+    kind, shape = Kind("python", "object"), (len(container),)
+    return Seen(kind, None, 0, shape, (), swapped=False, identity=id(container))
+
+
+def _combined(arrays: Sequence[Seen]) -> Seen:
+    """Return several arrays as one that lies in pieces; of the library that most bytes are of."""
+    first = max(arrays, key=lambda one: one.nbytes)
+    if len(arrays) == 1:
+        return first._replace(identity=0)
+    dtype = common_dtype(one.kind.dtype for one in arrays)
+    return Seen(
+        Kind(first.kind.library, dtype, first.kind.device),
+        None,
+        sum(one.nbytes for one in arrays),
+        first.shape,
+        (),
+        swapped=False,
+        identity=0,
+        pieces=tuple(piece for one in arrays for piece in one.memory),
+    )
+
+
+def _without(out: Seen, own: Sequence[Seen]) -> Seen:
+    before = _combined(own)
+    left = max(out.nbytes - before.nbytes, 0)
+    if fresh_bytes(before, out) == out.nbytes:
+        return out._replace(nbytes=left)
+    pieces = [piece for piece in out.pieces if not before.holds(piece)]
+    return out._replace(nbytes=left, pieces=tuple(pieces))

@@ -1,0 +1,30 @@
+"""Placeholders in rewritten source, and the expressions that stand in their place once compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any, Final
+
+from tensortoll.capture.expressions import Expression
+
+PLACEHOLDER: Final = "\x00tensortoll expression "
+"""How the constant begins that stands for an expression; its number follows."""
+
+
+def baked(code: CodeType, expressions: Mapping[str, Expression]) -> CodeType:
+    """Return ``code`` with every placeholder replaced by the expression it stands for."""
+    if not expressions:
+        return code
+    constants = tuple(_baked_constant(constant, expressions) for constant in code.co_consts)
+    if all(one is other for one, other in zip(constants, code.co_consts, strict=True)):
+        return code
+    return code.replace(co_consts=constants)
+
+
+def _baked_constant(constant: Any, expressions: Mapping[str, Expression]) -> Any:
+    if isinstance(constant, CodeType):
+        return baked(constant, expressions)
+    if isinstance(constant, str) and constant.startswith(PLACEHOLDER):
+        return expressions.get(constant, constant)
+    return constant
