@@ -18,6 +18,7 @@ LAYERS = (
     {"errors", "model", "sizes"},
     {"document"},
     {"format", "store"},
+    {"merging", "rereading"},
     {"recording", "luck"},
     {"verdict", "comparison", "limits"},
     {"capture", "report"},

@@ -26,6 +26,7 @@ from tensortoll.model import (
     Totals,
 )
 from tensortoll.recording import Recording, merged
+from tensortoll.rereading import Known
 
 from_dict, to_dict = Recording.from_dict, Recording.to_dict
 
@@ -199,3 +200,17 @@ def test_one_other_number_is_named(name, one, data, more):
     assert name == difference.name
     assert more == difference.new - difference.old
     assert rows[number].route.place == change.place
+
+
+@few
+@given(st.lists(recordings, max_size=3))
+def test_reading_fast_is_reading(several):
+    """
+    What is read with what was read before is the same as without, or left to the ordinary way.
+    """
+    known = Known()
+    for one in [*several, *several]:
+        document = to_dict(one)
+        contents = known.contents(json.dumps(document).encode())
+
+        assert contents is None or Recording(**contents) == from_dict(document)

@@ -63,6 +63,10 @@ class Contents(Protocol):
         """Wall time of the run."""
 
     @property
+    def lines(self) -> tuple[LineCost, ...]:
+        """What each line took."""
+
+    @property
     def overhead_ns(self) -> int:
         """What watching cost."""
 
@@ -135,8 +139,7 @@ def contents_of(document: object) -> dict[str, Any]:
     )
     return {
         "conversions": tuple(
-            _conversion_in(one, _source_of(one, sources))
-            for one in item.children("conversions", required=True)
+            conversion_in(one, sources) for one in item.children("conversions", required=True)
         ),
         "sources": sources,
         "elapsed_ns": item.integer("elapsed_ns"),
@@ -201,7 +204,13 @@ def _source_of(item: Item, sources: tuple[Source, ...]) -> Source:
     return sources[number]
 
 
-def _conversion_in(item: Item, source: Source) -> Conversion:
+def conversion_in(item: Item, sources: tuple[Source, ...]) -> Conversion:
+    """Return the conversion that one row stands for.
+
+    Raises:
+        RecordingFormatError: If something in it is missing or wrong.
+    """
+    source = _source_of(item, sources)
     line = item.integer("line")
     route = Route(
         place=Place(

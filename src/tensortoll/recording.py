@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeVar
 
 from tensortoll.errors import RecordingFormatError
 from tensortoll.format import contents_of, document_of
+from tensortoll.merging import contents_of_sum
 from tensortoll.model import (
     TRANSFERS,
     Conversion,
@@ -22,10 +22,8 @@ from tensortoll.model import (
     Source,
     Totals,
 )
-from tensortoll.store import read_document, write_document
-
-_DIGITS: Final = 4_000
-"""Of a number that Python reads and writes without being told to."""
+from tensortoll.rereading import Known
+from tensortoll.store import document_in, write_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,8 @@ class Recording:
     @property
     def totals(self) -> Totals:
         """The cost of all conversions."""
-        return _total(self.conversions)
+        columns = zip(*(one.totals for one in self.conversions), strict=True)
+        return Totals(*map(sum, columns))
 
     @property
     def count(self) -> int:
@@ -147,14 +146,22 @@ class Recording:
         return merged((self, other))
 
 
-def load(path: str | os.PathLike[str]) -> Recording:
+def load(path: str | os.PathLike[str], known: Known | None = None) -> Recording:
     """Return the recording that a file holds.
+
+    Args:
+        path: The file.
+        known: What others of the same program said: pass the same one to read many of them fast.
 
     Raises:
         RecordingFormatError: If the file holds no recording that this version can read.
         OSError: If the file can't be read at all.
     """
-    document = read_document(path)
+    content = Path(path).read_bytes()
+    contents = None if known is None else known.contents(content)
+    if contents is not None:
+        return Recording(**contents)
+    document = document_in(content, Path(path).name)
     try:
         return Recording.from_dict(document)
     except RecordingFormatError as error:
@@ -164,138 +171,4 @@ def load(path: str | os.PathLike[str]) -> Recording:
 
 def merged(recordings: Iterable[Recording]) -> Recording:
     """Return the sum of any number of recordings; of none, the empty recording."""
-    routes: dict[Route, Conversion] = {}
-    costs: dict[tuple[Source, int], LineCost] = {}
-    sources: set[Source] = set()
-    failures: set[Failure] = set()
-    hazards: set[Hazard] = set()
-    findings: set[Finding] = set()
-    blind_spots: set[str] = set()
-    faults: dict[str, int] = {}
-    elapsed_ns = overhead_ns = 0
-    environments: list[Environment] = []
-    for recording in recordings:
-        for one in recording.conversions:
-            known = routes.get(one.route)
-            routes[one.route] = one if known is None else _joined(known, one)
-        for cost in recording.lines:
-            key = (cost.source, cost.line)
-            costs[key] = _added(costs[key], cost) if key in costs else cost
-        sources.update(recording.sources)
-        failures.update(recording.failures)
-        hazards.update(recording.hazards)
-        findings.update(recording.findings)
-        blind_spots.update(recording.blind_spots)
-        for fault in recording.faults:
-            reason, times = _fault_parts(fault)
-            faults[reason] = faults.get(reason, 0) + times
-        elapsed_ns += recording.elapsed_ns
-        overhead_ns += recording.overhead_ns
-        about = recording.environment
-        # A process that says nothing of itself but its number is none to be told of.
-        if about.python or about.platform or about.libraries:
-            environments.append(about)
-    return Recording(
-        conversions=tuple(sorted(routes.values(), key=_conversion_order)),
-        sources=tuple(sorted(sources, key=_source_order)),
-        elapsed_ns=elapsed_ns,
-        lines=tuple(sorted(costs.values(), key=lambda c: (_source_order(c.source), c.line))),
-        failures=tuple(sorted(failures, key=repr)),
-        hazards=tuple(sorted(hazards, key=repr)),
-        findings=tuple(sorted(findings, key=repr)),
-        overhead_ns=overhead_ns,
-        blind_spots=tuple(sorted(blind_spots)),
-        faults=tuple(fault_text(reason, times) for reason, times in sorted(faults.items())),
-        environment=_common(environments),
-    )
-
-
-def fault_text(reason: str, times: int) -> str:
-    """Return a fault as it stands in a recording: its reason and how often it happened."""
-    return f"{reason} (x{times})"
-
-
-def _fault_parts(fault: str) -> tuple[str, int]:
-    reason, mark, times = fault.rpartition(" (x")
-    number = times.removesuffix(")") if mark else ""
-    counted = fault.endswith(")") and number.isdecimal() and len(number) <= _DIGITS
-    return (reason, int(number)) if counted else (fault, 1)
-
-
-def _total(conversions: Iterable[Conversion]) -> Totals:
-    columns: Iterator[tuple[int, ...]] = zip(*(one.totals for one in conversions), strict=True)
-    return Totals(*map(sum, columns))
-
-
-def _joined(one: Conversion, other: Conversion) -> Conversion:
-    return Conversion(
-        one.route,
-        one.totals.plus(other.totals),
-        # "The first one seen" has no meaning across runs: the least is one that any order gives.
-        _least(one.shape, other.shape),
-        _least(one.proof, other.proof),
-    )
-
-
-def _added(one: LineCost, other: LineCost) -> LineCost:
-    return replace(
-        one,
-        hits=one.hits + other.hits,
-        elapsed_ns=one.elapsed_ns + other.elapsed_ns,
-        allocated_bytes=one.allocated_bytes + other.allocated_bytes,
-        allocations=one.allocations + other.allocations,
-        peak_bytes=max(one.peak_bytes, other.peak_bytes),
-        unexplained_bytes=one.unexplained_bytes + other.unexplained_bytes,
-    )
-
-
-_Ordered = TypeVar("_Ordered", bound=tuple[object, ...])
-
-
-def _least(one: _Ordered | None, other: _Ordered | None) -> _Ordered | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
-
-
-def _common(environments: list[Environment]) -> Environment:
-    """What several runs were made with: all versions, and of the process what they agree on."""
-    if not environments:
-        return Environment()
-    first = environments[0]
-    if all(one == first for one in environments):
-        return first
-    versions: dict[str, list[str]] = {}
-    for one in environments:
-        for library, version in one.libraries.items():
-            versions.setdefault(library, []).append(version)
-    same = {
-        name: values.pop() if len(values) == 1 else None
-        for name in ("pid", "rank", "host")
-        for values in [{getattr(one, name) for one in environments}]
-    }
-    return Environment(
-        python=_all_of(one.python for one in environments),
-        platform=_all_of(one.platform for one in environments),
-        libraries={name: _all_of(found) for name, found in sorted(versions.items())},
-        **same,
-    )
-
-
-def _all_of(texts: Iterable[str]) -> str:
-    """Join texts that may have been joined before."""
-    return " and ".join(sorted({part for text in texts for part in text.split(" and ") if part}))
-
-
-def _source_order(source: Source) -> tuple[str, bool, str]:
-    return source.name, source.text is not None, source.text or ""
-
-
-def _conversion_order(one: Conversion) -> tuple[object, ...]:
-    place = one.route.place
-    return (
-        _source_order(place.source),
-        place.line,
-        -1 if place.column is None else place.column,
-        repr(one.route),
-    )
+    return Recording(**contents_of_sum(recordings))

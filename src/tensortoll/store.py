@@ -19,8 +19,19 @@ def read_document(path: str | os.PathLike[str]) -> object:
         RecordingFormatError: If the file holds no JSON, or not all of it.
         OSError: If the file can't be read at all.
     """
-    content = Path(path).read_bytes()
-    name = Path(path).name
+    return document_in(Path(path).read_bytes(), Path(path).name)
+
+
+def document_in(content: bytes, name: str) -> object:
+    """Return the JSON document that the content of a file is.
+
+    Args:
+        content: The whole file.
+        name: What an error calls it.
+
+    Raises:
+        RecordingFormatError: If it is no JSON, or not all of it.
+    """
     if not content.strip():
         message = f"{name} is empty: no recording was written to it"
         raise RecordingFormatError(message)

@@ -29,8 +29,9 @@ from tensortoll.capture.sources import Sources
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError
+from tensortoll.merging import fault_text
 from tensortoll.model import Conversion, Environment, Source
-from tensortoll.recording import Recording, fault_text, merged
+from tensortoll.recording import Recording, merged
 
 _current: Watch | None = None
 _starting = threading.Lock()

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from tensortoll.capture.recorder import Recorder
-from tensortoll.recording import Recording, fault_text, load
+from tensortoll.merging import fault_text
+from tensortoll.recording import Recording, load
 
 PATIENCE_S: Final = 0.5
 """How long to wait at the end for workers that are just ending."""

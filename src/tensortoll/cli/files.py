@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
 
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording, load, merged
+from tensortoll.rereading import Known
 
 READS: Final = "recordings, as `tensortoll run --json F` writes them"
+MOST_PROCESSES: Final = 8
+WORTH_A_PROCESS: Final = 50
+"""Files from which on it pays to start another process."""
 
 
-def loaded(path: Path) -> Recording:
+def loaded(path: Path, known: Known | None = None) -> Recording:
     """Return the recording in a file.
+
+    Args:
+        path: The file.
+        known: What others of the same program said.
 
     Raises:
         TensortollError: If there is none that can be read; the message names the file.
     """
     try:
-        return load(path)
+        return load(path, known)
     except OSError as error:
         msg = f"can't read {str(path)!r}: {error.strerror or error}. Name {READS}."
         raise TensortollError(msg) from error
 
 
-def sum_of(paths: Iterable[Path]) -> Recording:
-    """Return the sum of the recordings in files; one is held at a time."""
+def sum_of(paths: Sequence[Path]) -> Recording:
+    """Return the sum of the recordings in files; many of them are read by several processes.
 
-    def each() -> Iterator[Recording]:
-        for path in paths:
-            yield loaded(path)
+    Each process holds its sum and one recording.
 
-    return merged(each())
+    Raises:
+        TensortollError: If a file can't be read; the message names it.
+    """
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES, len(paths) // WORTH_A_PROCESS)
+    if processes > 1:
+        shares = [paths[number::processes] for number in range(processes)]
+        try:
+            with ProcessPoolExecutor(processes) as pool:
+                return merged(pool.map(_sum_of, shares))
+        except (OSError, NotImplementedError, BrokenProcessPool):
+            pass  # no processes to be had here: slower, and the same sum
+    return _sum_of(paths)
+
+
+def _sum_of(paths: Sequence[Path]) -> Recording:
+    known = Known()
+    return merged(loaded(path, known) for path in paths)
 
 
 def write_text(text: str, path: Path) -> None:
