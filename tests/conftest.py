@@ -16,6 +16,7 @@ from tensortoll.capture.sources import is_own
 
 OWNERS = (
     "warnings",
+    "multiprocessing.process:BaseProcess",
     "torch",
     "torch._C",
     "torch:Tensor",

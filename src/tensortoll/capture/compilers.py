@@ -30,12 +30,13 @@ _KERAS_WORDS: Final = frozenset(("optimizer", "loss", "metrics"))
 def in_play(tree: ast.AST, namespace: Mapping[str, Any]) -> bool:
     """Say whether a text compiles functions, or can call functions that are compiled."""
     names = Names(tree, namespace)
-    return any(_compiles(node, names) for node in ast.walk(tree)) or any(
-        map(_is_compiled, tuple(namespace.values()))
+    return any(compiles(node, names) for node in ast.walk(tree)) or any(
+        map(is_compiled, tuple(namespace.values()))
     )
 
 
-def _compiles(node: ast.AST, names: Names) -> bool:
+def compiles(node: ast.AST, names: Names) -> bool:
+    """Say whether a part of a text refers to one of these compilers."""
     if not isinstance(node, ast.Attribute | ast.Name | ast.Call):
         return False
     function = node.func if isinstance(node, ast.Call) else node
@@ -52,7 +53,7 @@ def _compiles(node: ast.AST, names: Names) -> bool:
     )
 
 
-def _is_compiled(value: Any) -> bool:
+def is_compiled(value: Any) -> bool:
     """Say whether an object was made by such a compiler. Runs no code of the object's."""
     kind = type(value)
     module = kind.__module__

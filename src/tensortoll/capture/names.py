@@ -47,6 +47,11 @@ class Names:
             known.partition(".")[0] == library for known in self._imported.values()
         )
 
+    def mentions(self, library: str) -> bool:
+        """Say whether the text imports from a library, or the namespace names it."""
+        known = {*self._imported.values(), *map(self._in_namespace, self._namespace)}
+        return any(one is not None and one.partition(".")[0] == library for one in known)
+
     def _in_namespace(self, name: str) -> str | None:
         value = self._namespace.get(name)
         # Not `isinstance`, which asks the object for its `__class__`: a proxy would wake up.

@@ -37,6 +37,8 @@ SILENT_FILES: Final = (
     "tensorflow/python/framework/func_graph.py",
 )
 TRACERS: Final = tuple(file for file in SILENT_FILES if file.startswith(("torch/", "tensorflow/")))
+# What a compiled function could not compile runs below this, as the user wrote it.
+RUNS_COMPILED: Final = frozenset(("torch/_dynamo/eval_frame.py",))
 PRINTERS: Final = frozenset(("torch/_tensor_str.py",))
 # A library works through these: the file to name is the one that asked them, if there is one.
 PLUMBING: Final = ("keras/src/backend/", "keras/src/utils/", "keras/src/tree/", "optree/")
@@ -229,7 +231,8 @@ def _is_silent(filename: str) -> bool:
 def _is_traced(frame: FrameType | None) -> bool:
     """Say whether a tracer stands further out on the stack, beyond the user's line."""
     while frame is not None:
-        if short_file(frame.f_code.co_filename).startswith(TRACERS):
+        file = short_file(frame.f_code.co_filename)
+        if file.startswith(TRACERS) and file not in RUNS_COMPILED:
             return True
         frame = frame.f_back
     return False

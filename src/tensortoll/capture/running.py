@@ -15,6 +15,7 @@ from tensortoll.capture.functions import Originals, as_rewritten
 from tensortoll.capture.placeholders import baked
 from tensortoll.capture.rewriting import Rewritten, rewrite
 from tensortoll.capture.sources import only
+from tensortoll.capture.suspicion import suspicions
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Source
@@ -112,6 +113,8 @@ def rewritten_for(
     """
     handed = handed_to_compilers(tree)
     compiling = in_play(tree, namespace)
+    for sentence in suspicions(tree, namespace):
+        watch.recorder.blind_spot(sentence)
     if not compiling:
         as_rewritten({name: namespace[name] for name in handed if name in namespace})
     rewritten = rewrite(

@@ -48,7 +48,7 @@ def short_file(filename: str) -> str:
     for folder in _LIBRARIES:
         if filename.startswith(folder):
             return filename[len(folder) :].replace("\\", "/").lstrip("/")
-    return "/".join(Path(filename).parts[-2:])
+    return "/".join(filename.replace("\\", "/").split("/")[-2:])
 
 
 class Sources:

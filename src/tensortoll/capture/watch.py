@@ -65,7 +65,7 @@ class Watch:
         """Expressions that can convert."""
         self.texts = Texts()
         """What was rewritten for this watch."""
-        self._workers = Workers(self.recorder)
+        self._workers = Workers(self.recorder, self.patches)
         self._from_workers: list[Recording] = []
         self._context = probes.Context(self.recorder, Places(sources, self.explicit), self.patches)
         self._arrivals = Arrivals((), lambda _: None)

@@ -11,16 +11,20 @@ import contextlib
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tensortoll.capture.patching import Patches
 from tensortoll.capture.recorder import Recorder
 from tensortoll.merging import fault_text
 from tensortoll.recording import Recording, load
 
+SPAWNED: Final = "Processes that were spawned, not forked: what they convert is not counted."
+_SPAWNED: Final = frozenset(("SpawnProcess", "ForkServerProcess"))
+"""Classes of `multiprocessing.context`."""
 PATIENCE_S: Final = 0.5
 """How long to wait at the end for workers that are just ending."""
 
@@ -28,9 +32,10 @@ PATIENCE_S: Final = 0.5
 class Workers:
     """The forked children of one watch."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, patches: Patches) -> None:
         """Prepare; nothing is created on disk before a child is forked."""
         self._recorder = recorder
+        self._patches = patches
         self._parent = os.getpid()
         # Named before the fork, so that parent and children agree; unguessable, so that nobody
         # else can have made it.
@@ -41,13 +46,14 @@ class Workers:
 
     def install(self) -> None:
         """Have forked children tell, from now on until `collect`."""
-        from multiprocessing import util
+        from multiprocessing import process, util
 
         self._active = True
         if not self._installed:
             self._installed = True
             # Keyed weakly by this object: gone with it.
             util.register_after_fork(self, Workers._begin_in_child)
+            self._patches.replace(process.BaseProcess, "start", self._noting_spawned)
 
     def _begin_in_child(self) -> None:
         if not self._active:
@@ -81,7 +87,6 @@ class Workers:
         """Return what the children counted, and remove their files."""
         self._active = False
         if not self._folder.is_dir():
-            self._note_spawned()
             return []
         deadline = time.monotonic() + PATIENCE_S
         while self._missing() and time.monotonic() < deadline:
@@ -99,20 +104,19 @@ class Workers:
                 f"{missing} worker {'process was' if missing == 1 else 'processes were'} still "
                 "running at the end: what they converted is not counted."
             )
-        self._note_spawned()
         return recordings
 
     def _missing(self) -> int:
         started = {path.stem for path in self._folder.glob("*.started")}
         return len(started - {path.stem for path in self._folder.glob("*.json")})
 
-    def _note_spawned(self) -> None:
-        process = sys.modules.get("multiprocessing.process")
-        children = process.active_children() if process is not None else []
-        if any(
-            "Spawn" in type(child).__name__ or "ForkServer" in type(child).__name__
-            for child in children
-        ):
-            self._recorder.blind_spot(
-                "Processes that were spawned, not forked: what they convert is not counted."
-            )
+    def _noting_spawned(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Return a `Process.start` that takes note of children that inherit nothing of ours."""
+        recorder = self._recorder
+
+        def start(self: object) -> None:
+            if type(self).__name__ in _SPAWNED:
+                recorder.blind_spot(SPAWNED)
+            original(self)
+
+        return start

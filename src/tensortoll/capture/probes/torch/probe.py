@@ -8,6 +8,7 @@ from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.arrays import install_arrays
 from tensortoll.capture.probes.torch.batches import install_batches
 from tensortoll.capture.probes.torch.devices import install_devices
+from tensortoll.capture.probes.torch.dynamo import skip_own_code
 from tensortoll.capture.probes.torch.exchange import install_exchange
 from tensortoll.capture.probes.torch.forms import install_forms
 from tensortoll.capture.probes.torch.kernels import install_kernels
@@ -27,6 +28,7 @@ class TorchProbe:
 
     def install(self, context: Context) -> None:
         """Override the kernels that write and replace the methods that lead out of torch."""
+        skip_own_code()
         kernels = install_kernels(context)
         install_devices(context)
         install_forms(context)

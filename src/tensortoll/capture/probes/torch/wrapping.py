@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import wraps
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ from typing import Any
 def unseen_by_subclasses(function: Callable[..., None]) -> Callable[..., None]:
     """Have ``function`` ask tensors for attributes without telling `__torch_function__`."""
 
+    @wraps(function)
     def asking(*args: Any, **kwargs: Any) -> None:
         import torch
 
