@@ -10,13 +10,14 @@ page := out/quickstart.html
 install := $(venv)/bin/python -m pip install -qq --disable-pip-version-check
 pip := $(install) -c constraints-dev.txt
 
-.PHONY: help demo test lint examples clean
+.PHONY: help demo test lint examples bench clean
 
 help:
 	@echo "make demo      run a costly cell, see its reports here and as a page"
 	@echo "make test      run the whole suite"
 	@echo "make lint      ruff, mypy and codespell"
 	@echo "make examples  run the notebooks of examples/ and keep their outputs"
+	@echo "make bench     measure what watching costs, beside other tools (an hour)"
 	@echo "make clean     remove everything that the others made"
 
 demo: $(venv)/.demo
@@ -31,10 +32,15 @@ lint: $(venv)/.dev
 	$(venv)/bin/ruff check
 	$(venv)/bin/ruff format --check
 	$(venv)/bin/mypy
-	$(venv)/bin/codespell src tests examples README.md CHANGELOG.md Makefile pyproject.toml
+	$(venv)/bin/codespell src tests benchmarks examples README.md CHANGELOG.md Makefile pyproject.toml
 
 examples: $(venv)/.dev
 	$(venv)/bin/python examples/refresh.py
+
+bench: $(venv)/.dev
+	@$(pip) pyinstrument scalene
+	$(venv)/bin/python benchmarks/overhead.py --page docs/overhead.md
+	$(venv)/bin/python benchmarks/growth.py --page docs/growth.svg
 
 clean:
 	rm -rf $(venv) $(ipython8) out build dist
