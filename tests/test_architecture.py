@@ -17,6 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     {"errors", "model", "sizes"},
     {"document"},
+    {"format_observed"},  # a part of a document
     {"format", "store"},
     {"merging", "rereading"},
     {"recording", "luck"},

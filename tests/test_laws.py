@@ -18,6 +18,7 @@ from tensortoll.model import (
     Hazard,
     Kind,
     LineCost,
+    Peak,
     Place,
     Proof,
     Route,
@@ -65,6 +66,16 @@ def some(strategy):
     return st.lists(strategy, max_size=2).map(tuple)
 
 
+def by_kind(kinds):
+    """
+    Numbers by some of the kinds, in the order of their names.
+    """
+    return st.dictionaries(st.sampled_from(kinds), naturals).map(lambda d: tuple(sorted(d.items())))
+
+
+aparts = by_kind(["mapped", "objects", "tensorflow", "threads"])
+
+
 def with_all_sources(recording):
     """
     The same recording, with every source that something in it names.
@@ -85,7 +96,7 @@ recordings = st.builds(
     some(conversions),
     some(sources),
     naturals,
-    some(st.builds(LineCost, sources, *[naturals] * 7)),
+    some(st.builds(LineCost, sources, *[naturals] * 9, st.none() | texts, aparts)),
     some(st.builds(Failure, sources, naturals, *[texts] * 5)),
     some(st.builds(Hazard, sources, naturals, naturals, *[texts] * 3)),
     some(
@@ -114,6 +125,8 @@ recordings = st.builds(
         maybe,
         st.none() | texts,
     ),
+    by_kind(["hooks", "memory", "time"]),
+    st.none() | st.builds(Peak, naturals, naturals, naturals),
 ).map(with_all_sources)
 
 

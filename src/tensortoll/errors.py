@@ -37,3 +37,7 @@ class LimitError(TensortollError, RuntimeError):
 
 class LimitWarning(UserWarning):
     """A guard's limit was broken, where the guard was asked to warn and no more."""
+
+
+class UnavailableError(TensortollError, RuntimeError):
+    """Something that would watch the code can't run here and now; the message says why."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, get_args
 
 from tensortoll.document import Item, refuse
 from tensortoll.errors import RecordingFormatError
+from tensortoll.format_observed import line_in, observed_in, observed_out
 from tensortoll.model import (
     Conversion,
     Effect,
@@ -22,6 +23,7 @@ from tensortoll.model import (
     Kind,
     LineCost,
     Outcome,
+    Peak,
     Place,
     Proof,
     Route,
@@ -36,14 +38,6 @@ VERSION: Final = 1
 _MAX_LOSS: Final = 2**63
 _OUTCOMES: Final[Mapping[str, Outcome]] = {one: one for one in get_args(Outcome)}
 _EFFECTS: Final[Mapping[str, Effect]] = {one: one for one in get_args(Effect)}
-_LINE_COSTS: Final = (
-    "hits",
-    "elapsed_ns",
-    "allocated_bytes",
-    "allocations",
-    "peak_bytes",
-    "unexplained_bytes",
-)
 _FAILURE_TEXTS: Final = ("expression", "error", "cause", "explanation", "remedy")
 
 
@@ -69,6 +63,14 @@ class Contents(Protocol):
     @property
     def overhead_ns(self) -> int:
         """What watching cost."""
+
+    @property
+    def overheads(self) -> tuple[tuple[str, int], ...]:
+        """Its parts."""
+
+    @property
+    def peak(self) -> Peak | None:
+        """The most memory held at one time."""
 
     @property
     def blind_spots(self) -> tuple[str, ...]:
@@ -109,6 +111,7 @@ def document_of(recording: Contents) -> dict[str, object]:
     for key in ("lines", "failures", "hazards", "findings"):
         document[key] = [_item_out(one, numbered) for one in getattr(recording, key)]
     document["overhead_ns"] = recording.overhead_ns
+    document.update(observed_out(recording.overheads, recording.peak))
     document["blind_spots"] = list(recording.blind_spots)
     document["faults"] = list(recording.faults)
     # Last, as conversions may name a source that the recording itself does not list.
@@ -143,7 +146,7 @@ def contents_of(document: object) -> dict[str, Any]:
         ),
         "sources": sources,
         "elapsed_ns": item.integer("elapsed_ns"),
-        "lines": tuple(_line_in(one, _source_of(one, sources)) for one in item.children("lines")),
+        "lines": tuple(line_in(one, _source_of(one, sources)) for one in item.children("lines")),
         "failures": tuple(
             _failure_in(one, _source_of(one, sources)) for one in item.children("failures")
         ),
@@ -154,6 +157,7 @@ def contents_of(document: object) -> dict[str, Any]:
             _finding_in(one, _source_of(one, sources)) for one in item.children("findings")
         ),
         "overhead_ns": item.integer("overhead_ns", 0),
+        **observed_in(item),
         "blind_spots": item.texts("blind_spots"),
         "faults": item.texts("faults"),
         "environment": _environment_in(item.optional_child("environment")),
@@ -194,6 +198,8 @@ def _item_out(
     item["source"] = numbered(one.source)
     if isinstance(one, Finding):
         item["caveats"] = list(one.caveats)
+    if isinstance(one, LineCost):
+        item["apart"] = dict(one.apart)
     return item
 
 
@@ -251,11 +257,6 @@ def _proof_in(item: Item) -> Proof:
             refuse(item.path(key), list(ends), "two addresses, the lower first")
         spans.append(Span(*ends))
     return Proof(*spans)
-
-
-def _line_in(item: Item, source: Source) -> LineCost:
-    numbers = {key: item.integer(key, 0) for key in _LINE_COSTS}
-    return LineCost(source, item.integer("line"), **numbers)
 
 
 def _failure_in(item: Item, source: Source) -> Failure:

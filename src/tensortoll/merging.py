@@ -5,12 +5,12 @@ What can't be added is joined (versions, sentences), or left out where the parts
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from tensortoll.format import Contents
-from tensortoll.model import Conversion, Environment, LineCost, Source, Totals
+from tensortoll.model import Conversion, Environment, LineCost, Peak, Source, Totals
 
 _DIGITS: Final = 4_000
 """Of a number that Python reads and writes without being told to."""
@@ -28,12 +28,14 @@ def contents_of_sum(recordings: Iterable[Contents]) -> dict[str, Any]:
     parts: dict[str, set[Any]] = {name: set() for name in (*_ABOUT_SOURCES, "blind_spots")}
     faults: dict[str, int] = {}
     elapsed_ns = overhead_ns = 0
+    overheads: Counter[str] = Counter()
+    peak: Peak | None = None
     environment = Environment()
     for recording in recordings:
         rows.add(recording.conversions)
         for cost in recording.lines:
             key = (cost.source, cost.line)
-            costs[key] = _added(costs[key], cost) if key in costs else cost
+            costs[key] = costs[key].plus(cost) if key in costs else cost
         sources.update(recording.sources)
         for name, known in parts.items():
             known.update(getattr(recording, name))
@@ -42,6 +44,9 @@ def contents_of_sum(recordings: Iterable[Contents]) -> dict[str, Any]:
             faults[reason] = faults.get(reason, 0) + times
         elapsed_ns += recording.elapsed_ns
         overhead_ns += recording.overhead_ns
+        overheads.update(dict(recording.overheads))
+        # The parts of a run follow each other: no two of them hold their most at the same time.
+        peak = max((one for one in (peak, recording.peak) if one is not None), default=None)
         environment = _common(environment, recording.environment)
     named = {one.source for name in _ABOUT_SOURCES for one in parts[name]}
     order = _order({*sources, *rows.sources(), *(cost.source for cost in costs.values()), *named})
@@ -55,6 +60,8 @@ def contents_of_sum(recordings: Iterable[Contents]) -> dict[str, Any]:
         "blind_spots": tuple(sorted(parts["blind_spots"])),
         "faults": tuple(fault_text(reason, times) for reason, times in sorted(faults.items())),
         "environment": environment,
+        "overheads": tuple(sorted(overheads.items())),
+        "peak": peak,
     }
 
 
@@ -142,18 +149,6 @@ def _by_source(order: dict[Source, int]) -> Callable[[Any], tuple[object, ...]]:
         return order[one.source], *rest
 
     return key
-
-
-def _added(one: LineCost, other: LineCost) -> LineCost:
-    return replace(
-        one,
-        hits=one.hits + other.hits,
-        elapsed_ns=one.elapsed_ns + other.elapsed_ns,
-        allocated_bytes=one.allocated_bytes + other.allocated_bytes,
-        allocations=one.allocations + other.allocations,
-        peak_bytes=max(one.peak_bytes, other.peak_bytes),
-        unexplained_bytes=one.unexplained_bytes + other.unexplained_bytes,
-    )
 
 
 _Ordered = TypeVar("_Ordered", bound=tuple[object, ...])

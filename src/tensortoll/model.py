@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Outcome = Literal["view", "copy", "failed"]
 """Proven by memory: `view` shares it with the source, `copy` wrote data, `failed` raised."""
@@ -22,6 +22,17 @@ Effect = Literal["cast", "layout", "parse", "unbox", "h2d", "d2h", "d2d", "pinne
 walked into an array. `unbox`: an array was turned into Python objects. `h2d`, `d2h`, `d2d`: the
 device differs. `pinned`: one side is page-locked memory. `non_blocking`: the call did not wait.
 """
+
+Apart = Literal["mapped", "objects", "tensorflow", "threads"]
+"""Memory that is taken in stock, so that the line where it shows is not the one that uses it.
+
+`mapped`: mapped by a library, as scratch, as a pool or for a file. `objects`: arenas for small
+Python objects. `tensorflow`: the arena that TensorFlow keeps its tensors in. `threads`: allocated
+by threads of a library, most likely for this line.
+"""
+
+NO_LINE: Final = 0
+"""Stands for the time between the lines: reading the text, showing values, waiting."""
 
 TRANSFERS: frozenset[Effect] = frozenset(("h2d", "d2h", "d2d"))
 
@@ -129,12 +140,57 @@ class LineCost:
 
     source: Source
     line: int
+    """From 1; `NO_LINE` for what was between the lines."""
     hits: int = 0
     elapsed_ns: int = 0
+    """With what it called."""
     allocated_bytes: int = 0
+    """Asked for altogether; of a block that grew in place or moved, by how much it grew."""
     allocations: int = 0
     peak_bytes: int = 0
+    """The most that all lines together held when this one allocated."""
     unexplained_bytes: int = 0
+    """What it allocated beyond what the conversions seen there have written."""
+    surviving_bytes: int = 0
+    """Not released when the run ended."""
+    hidden_bytes: int = 0
+    """Of the unexplained bytes, large arrays that a library made inside itself."""
+    hidden_via: str | None = None
+    """`file:line` of that library, where it made most of them."""
+    apart: tuple[tuple[Apart, int], ...] = ()
+    """Bytes that are no part of the ones above, by kind and in its order."""
+
+    def plus(self, other: LineCost) -> LineCost:
+        """Return what the same line took in two runs, one after the other."""
+        apart: dict[Apart, int] = dict(self.apart)
+        for kind, nbytes in other.apart:
+            apart[kind] = apart.get(kind, 0) + nbytes
+        vias = (self.hidden_via, other.hidden_via)
+        return LineCost(
+            self.source,
+            self.line,
+            self.hits + other.hits,
+            self.elapsed_ns + other.elapsed_ns,
+            self.allocated_bytes + other.allocated_bytes,
+            self.allocations + other.allocations,
+            max(self.peak_bytes, other.peak_bytes),
+            self.unexplained_bytes + other.unexplained_bytes,
+            self.surviving_bytes + other.surviving_bytes,
+            self.hidden_bytes + other.hidden_bytes,
+            # Any order of several runs has to give the same one.
+            min((via for via in vias if via is not None), default=None),
+            tuple(sorted(apart.items())),
+        )
+
+
+class Peak(NamedTuple):
+    """The most memory that the user's lines held at one time, beyond what was there before."""
+
+    total: int
+    converted_least: int = 0
+    """What the results of conversions had of it, at least."""
+    converted_most: int = 0
+    """And at most: not every block can be told to be one."""
 
 
 @dataclass(frozen=True, slots=True)

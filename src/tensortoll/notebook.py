@@ -38,7 +38,13 @@ class NotebookRun:
         return 0 if self.error is None else FAILED_STATUS
 
 
-def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -> NotebookRun:
+def run_notebook(
+    path: Path,
+    on_cell: OnCell = lambda _recording, _name: None,
+    *,
+    memory: bool = True,
+    time: bool = True,
+) -> NotebookRun:
     """Run the code cells of the notebook at ``path``, one after the other.
 
     The notebook itself is not changed. The kernel starts in the notebook's folder.
@@ -46,6 +52,8 @@ def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -
     Args:
         path: An `.ipynb` file.
         on_cell: Told what was seen of each cell, and its name, as soon as it has ended.
+        memory: Whether to watch what each line allocates.
+        time: Whether to time each line.
 
     Raises:
         MissingLibraryError: If nbclient, nbformat or ipykernel is not installed.
@@ -65,7 +73,7 @@ def run_notebook(path: Path, on_cell: OnCell = lambda _recording, _name: None) -
             with client.setup_kernel():
                 # Running a cell puts it into the notebook, also the one that is only ours.
                 cells = list(notebook.cells)
-                _prepare(client, folder)
+                _prepare(client, (folder, memory, time))
                 for number, cell in enumerate(cells):
                     if cell.cell_type != "code":
                         continue
@@ -124,11 +132,11 @@ def _no_such_kernel() -> type[Exception]:
     return error
 
 
-def _prepare(client: NotebookClient, folder: str) -> None:
+def _prepare(client: NotebookClient, wanted: tuple[str, bool, bool]) -> None:
     """Have the kernel record every cell from now on, without using up a cell's number."""
     import nbformat
 
-    text = f"from tensortoll.magics.kernel import record_into as _t; _t({folder!r}); del _t"
+    text = f"from tensortoll.magics.kernel import record_into as _t; _t{wanted!r}; del _t"
     cell = nbformat.v4.new_code_cell(text)
     client.execute_cell(cell, 0, store_history=False)
 

@@ -18,6 +18,7 @@ from tensortoll.model import (
     Finding,
     Hazard,
     LineCost,
+    Peak,
     Route,
     Source,
     Totals,
@@ -44,6 +45,10 @@ class Recording:
     faults: tuple[str, ...] = ()
     """Our own failures to look, with their number; shown, never hidden."""
     environment: Environment = field(default_factory=Environment)
+    overheads: tuple[tuple[str, int], ...] = ()
+    """The parts of `overhead_ns` where they are known: `hooks`, `memory`, `time`; sorted."""
+    peak: Peak | None = None
+    """The most memory held at one time; None where that was not observed."""
 
     @property
     def totals(self) -> Totals:

@@ -12,12 +12,13 @@ from typing import Any
 
 from tensortoll.capture.compilers import BLIND_SPOT, handed_to_compilers, in_play
 from tensortoll.capture.functions import Originals, as_rewritten
+from tensortoll.capture.observers import Observing
 from tensortoll.capture.placeholders import baked
 from tensortoll.capture.rewriting import Rewritten, rewrite
 from tensortoll.capture.sources import only
 from tensortoll.capture.suspicion import suspicions
 from tensortoll.capture.unseen import without_own_frames
-from tensortoll.capture.watch import Watch
+from tensortoll.capture.watch import NOTHING, Watch
 from tensortoll.model import Source
 from tensortoll.recording import Recording
 
@@ -32,7 +33,12 @@ class Outcome:
 
 
 def run_source(
-    text: str, name: str = "<cell>", namespace: dict[str, Any] | None = None
+    text: str,
+    name: str = "<cell>",
+    namespace: dict[str, Any] | None = None,
+    *,
+    memory: bool = True,
+    time: bool = True,
 ) -> Recording:
     """Run ``text`` as `%%tensorcost` runs a cell, without a notebook, and return what was seen.
 
@@ -40,13 +46,20 @@ def run_source(
         text: Python source.
         name: Stands in the recording and in tracebacks.
         namespace: The globals to run in; a new `__main__` where None.
+        memory: Whether to watch what each line allocates.
+        time: Whether to time each line.
 
     Raises:
         SyntaxError: If ``text`` is no Python; nothing was run.
         AlreadyWatchingError: If a watch is on; nothing was run.
         BaseException: What the text raised, once the watch has ended.
     """
-    outcome = run(text, name, {"__name__": "__main__"} if namespace is None else namespace)
+    outcome = run(
+        text,
+        name,
+        {"__name__": "__main__"} if namespace is None else namespace,
+        observing=Observing(memory, time),
+    )
     if outcome.error is not None:
         raise outcome.error
     return outcome.recording
@@ -59,6 +72,7 @@ def run(
     *,
     filename: str | None = None,
     before_end: Callable[[], None] = lambda: None,
+    observing: Observing = NOTHING,
 ) -> Outcome:
     """Run ``text`` watched, and return what was seen and what it raised.
 
@@ -68,6 +82,7 @@ def run(
         namespace: The globals to run in.
         filename: Stands in tracebacks; ``name`` where None.
         before_end: Called when the text has ended, while the watch is still on.
+        observing: What is observed beside the conversions.
 
     Raises:
         SyntaxError: If ``text`` is no Python; nothing was run.
@@ -76,20 +91,24 @@ def run(
     filename = filename or name
     source = Source(name, text)
     tree = ast.parse(text, filename)
-    watch = Watch(only(filename, source))
+    watch = Watch(only(filename, source), observing=observing)
     _show_in_tracebacks(text, filename)
     namespace.setdefault("__builtins__", builtins)
     error: BaseException | None = None
-    with watch:
-        code = prepare(watch, tree, source, filename, namespace)
+    watch.start(text)
+    try:
+        code = watch.observers.timed(prepare(watch, tree, source, filename, namespace))
         try:
-            try:
-                exec(code, namespace)
-            finally:
-                before_end()
+            with watch.observers.running(code):
+                try:
+                    exec(code, namespace)
+                finally:
+                    before_end()
         except BaseException as raised:
             without_own_frames(raised)
             error = raised.with_traceback(_from_text(raised.__traceback__, filename))
+    finally:
+        watch.stop()
     watch.restore_names(namespace)
     return Outcome(watch.recording((source,)), error)
 
@@ -122,6 +141,8 @@ def rewritten_for(
     )
     if rewritten.error is not None:
         watch.recorder.fault("rewriting the source", rewritten.error)
+    if compiling:
+        watch.observers.leave_functions()
     if rewritten.left:
         watch.recorder.blind_spot(BLIND_SPOT)
     return rewritten

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
+from tensortoll.capture.watch import NOTHING
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording
 
@@ -55,8 +57,10 @@ def _status(error: SystemExit) -> int:
     return FAILED_STATUS
 
 
-def run_script(path: Path, arguments: Sequence[str]) -> ScriptOutcome:
-    """Run the script at ``path`` watched.
+def run_script(
+    path: Path, arguments: Sequence[str], observing: Observing = NOTHING
+) -> ScriptOutcome:
+    """Run the script at ``path`` watched, and observed as is asked for.
 
     Raises:
         TensortollError: If the file can't be read as Python source; nothing was run.
@@ -75,6 +79,7 @@ def run_script(path: Path, arguments: Sequence[str]) -> ScriptOutcome:
                 vars(module),
                 filename=str(path.absolute()),
                 before_end=_wait_for_threads,
+                observing=observing,
             )
         except SyntaxError as error:
             return ScriptOutcome(Recording(), error.with_traceback(None))

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from functools import reduce
 from importlib import metadata
 from types import MethodType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
 from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.functions import Texts
+from tensortoll.capture.observers import Observers, Observing
 from tensortoll.capture.overhead import WORTH, event_ns
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
@@ -33,6 +34,9 @@ from tensortoll.merging import fault_text
 from tensortoll.model import Conversion, Environment, Source
 from tensortoll.recording import Recording, merged
 
+MAX_GROUPS: Final = 50_000
+NOTHING: Final = Observing(memory=False, time=False)
+
 _current: Watch | None = None
 _starting = threading.Lock()
 
@@ -45,15 +49,19 @@ def current() -> Watch | None:
 class Watch:
     """Everything that is in place while code is watched. Start it once, stop it once."""
 
-    def __init__(self, sources: Sources, *, max_groups: int = 50_000) -> None:
+    def __init__(
+        self, sources: Sources, *, max_groups: int = MAX_GROUPS, observing: Observing = NOTHING
+    ) -> None:
         """Prepare; nothing is changed before `start`.
 
         Args:
             sources: What counts as the user's code.
             max_groups: See `Recorder`.
+            observing: What is observed beside the conversions.
         """
         self.sources = sources
         self.recorder = Recorder(max_groups=max_groups)
+        self.observers = Observers(observing, sources, self.recorder)
         self.patches = Patches()
         self.libraries: list[str] = []
         self._probes = probes.load_probes(self.recorder.fault)
@@ -71,8 +79,11 @@ class Watch:
         self._arrivals = Arrivals((), lambda _: None)
         self._started_ns = self._elapsed_ns = self._own_ns = 0
 
-    def start(self) -> None:
+    def start(self, text: str = "") -> None:
         """Install everything.
+
+        Args:
+            text: What is about to run, where it is known.
 
         Raises:
             AlreadyWatchingError: If a watch is on in this process.
@@ -89,11 +100,13 @@ class Watch:
             _current = self
         try:
             self._install()
+            self._own_ns += time.perf_counter_ns() - began
+            self.observers.start(text)
         except BaseException:
+            self.observers.stop()
             self._uninstall()
             raise
         self._started_ns = time.perf_counter_ns()
-        self._own_ns += self._started_ns - began
 
     def stop(self) -> None:
         """Put everything back as it was; does nothing the second time."""
@@ -101,8 +114,11 @@ class Watch:
         if _current is not self:
             return
         self._elapsed_ns = ended - self._started_ns
+        self.observers.stop()
+        began = time.perf_counter_ns()
         self._uninstall()
-        self._own_ns += time.perf_counter_ns() - ended
+        self._own_ns += time.perf_counter_ns() - began
+        self.observers.read()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -184,6 +200,11 @@ class Watch:
         elapsed = self._elapsed_ns or time.perf_counter_ns() - self._started_ns
         conversions = tuple(self.recorder.conversions())
         used = {one.route.place.source for one in conversions} | set(sources)
+        costs = self.observers.costs(conversions, elapsed)
+        overheads = {
+            "hooks": self._own_ns + self._hooks_ns(conversions),
+            **self.observers.overheads,
+        }
         faults = self.recorder.faults
         return merged(
             (
@@ -191,7 +212,10 @@ class Watch:
                     conversions=conversions,
                     sources=tuple(used),
                     elapsed_ns=elapsed,
-                    overhead_ns=self._own_ns + self._hooks_ns(conversions),
+                    lines=costs.lines,
+                    peak=costs.peak,
+                    overhead_ns=sum(overheads.values()),
+                    overheads=tuple(sorted(overheads.items())),
                     blind_spots=self.recorder.blind_spots,
                     faults=tuple(fault_text(why, times) for why, times in faults.items()),
                     environment=environment(self.libraries),
@@ -218,9 +242,9 @@ class Watch:
 
 
 @contextmanager
-def watching(sources: Sources, **limits: int) -> Iterator[Watch]:
+def watching(sources: Sources, *, max_groups: int = MAX_GROUPS) -> Iterator[Watch]:
     """Watch the block."""
-    with Watch(sources, **limits) as watch:
+    with Watch(sources, max_groups=max_groups) as watch:
         yield watch
 
 

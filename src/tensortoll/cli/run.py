@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from tensortoll.capture.observers import Observing
+from tensortoll.capture.progress import terminal_line
 from tensortoll.capture.scripts import run_script
 from tensortoll.cli.files import write_text
 from tensortoll.cli.output import show, write_document_to
@@ -55,7 +57,9 @@ class RunCommand:
             raise TensortollError(msg)
         if target.suffix == ".ipynb":
             return self._notebook(target, options)
-        outcome = run_script(target, options.arguments)
+        line = None if options.quiet else terminal_line()
+        observing = Observing(not options.no_memory, not options.no_time, line)
+        outcome = run_script(target, options.arguments, observing)
         self._write(outcome.recording, options)
         if not options.quiet:
             show(build_all(outcome.recording), sys.stderr)
@@ -75,7 +79,8 @@ class RunCommand:
             if not options.quiet:
                 show(build_all(recording, ran=cell), sys.stdout)
 
-        ran = run_notebook(path, report)
+        watched = {"memory": not options.no_memory, "time": not options.no_time}
+        ran = run_notebook(path, report, **watched)
         self._write(ran.recording, options)
         if ran.error is not None:
             print(ran.error, file=sys.stderr)

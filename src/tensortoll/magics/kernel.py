@@ -8,12 +8,19 @@ from pathlib import Path
 from IPython.core.getipython import get_ipython
 
 from tensortoll import magics
+from tensortoll.capture.observers import Observing
 from tensortoll.recording import Recording
 from tensortoll.store import write_document
 
 
-def record_into(folder: str) -> None:
-    """Record every cell that is run from now on into a file of its own in ``folder``."""
+def record_into(folder: str, memory: bool, time: bool) -> None:
+    """Record every cell that is run from now on into a file of its own in ``folder``.
+
+    Args:
+        folder: Where the recordings go.
+        memory: Whether to watch what each line allocates.
+        time: Whether to time each line.
+    """
     shell = get_ipython()
     if shell is None:
         msg = "there is no IPython shell to record"
@@ -31,3 +38,4 @@ def record_into(folder: str) -> None:
         write_document(document, Path(folder) / f"{next(numbers):06}.json")
 
     session.sink = write
+    session.observing = Observing(memory, time)

@@ -14,6 +14,7 @@ import linecache
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -25,6 +26,7 @@ from IPython.display import display
 
 from tensortoll.capture import rewriting
 from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
+from tensortoll.capture.observers import Observing
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.placeholders import baked
 from tensortoll.capture.running import rewritten_for
@@ -34,7 +36,9 @@ from tensortoll.capture.watch import Watch
 from tensortoll.errors import AlreadyWatchingError, LimitError
 from tensortoll.guarding import Guarded
 from tensortoll.guarding.verge import charge
-from tensortoll.magics.options import MAGIC, guarded, is_runnable, parsed
+from tensortoll.magics.attention import attention
+from tensortoll.magics.cell_text import as_run, is_native, magic_line
+from tensortoll.magics.options import MAGIC, guarded, parsed
 from tensortoll.model import Source
 from tensortoll.recording import Recording
 from tensortoll.report import build_all
@@ -76,6 +80,8 @@ class Session:
         """Of the last cells that were watched, the newest last."""
         self.sink: Sink | None = None
         """Where the recording of every cell goes, `%%tensorcost` or not; None for none."""
+        self.observing = Observing()
+        """What is observed in cells without options of their own."""
         self._cells: list[Cell] = []
 
     # -------------------------------------------------------------- in and out of IPython
@@ -100,9 +106,9 @@ class Session:
 
         Called for every cell and at any time, so it changes nothing else.
         """
-        if not lines or not _is_native("".join(lines)):
+        if not lines or not is_native("".join(lines)):
             return lines
-        if self._cells and not _is_native(self._cells[-1].source.text or ""):
+        if self._cells and not is_native(self._cells[-1].source.text or ""):
             # Another magic's body, in mid-run (`%%time` above us): IPython will call the magic.
             return lines
         return ["\n", *leading_indent(lines[1:])]
@@ -111,15 +117,15 @@ class Session:
         while self._cells and not _is_nested():
             # The last cell was torn away without its end: an interrupt inside of IPython.
             self._end(self._cells.pop())
-        source = Source(self.name(), _as_run(info.raw_cell))
+        source = Source(self.name(), as_run(info.raw_cell))
         cell = Cell(info, source)
         self._cells.append(cell)
         if len(self._cells) > 1:
-            if self._cells[0].watch is not None and _is_native(info.raw_cell):
+            if self._cells[0].watch is not None and is_native(info.raw_cell):
                 print(f"{MAGIC}: a watched cell is running: this one is counted as part of it.")
             return
-        if _is_native(info.raw_cell):
-            cell.options = parsed(_magic_line(info.raw_cell))
+        if is_native(info.raw_cell):
+            cell.options = parsed(magic_line(info.raw_cell))
             self.begin(cell)
         elif self.sink is not None and CHECKS not in info.raw_cell:
             self.begin(cell)
@@ -141,9 +147,9 @@ class Session:
 
     def begin(self, cell: Cell) -> None:
         """Start to watch a cell."""
-        watch = Watch(Sources(self.earlier_cell))
+        watch = Watch(Sources(self.earlier_cell), observing=self._observing(cell))
         try:
-            watch.start()
+            watch.start(cell.source.text or "")
         except AlreadyWatchingError as error:
             print(f"{MAGIC}: {error} The cell runs without a report.")
             return
@@ -155,6 +161,12 @@ class Session:
         self.shell.ast_transformers.append(self)
         self._wrap_run_code()
         self._wrap_showtraceback()
+
+    def _observing(self, cell: Cell) -> Observing:
+        options = cell.options
+        if options is None:
+            return self.observing
+        return Observing(not options.no_memory, not options.no_time, attention(self.shell))
 
     def _adopt(self, watch: Watch) -> None:
         """Let functions that earlier cells defined without a watch be seen into."""
@@ -197,10 +209,11 @@ class Session:
 
         async def watched(code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
             cell = self._cells[-1] if self._cells else None
-            if cell is not None:
-                code_obj = self.taken(cell, code_obj)
-            failed: bool = await run_code(code_obj, result, async_=async_)
-            return failed
+            if cell is None:
+                return bool(await run_code(code_obj, result, async_=async_))
+            code_obj = self.taken(cell, code_obj)
+            with self.running(cell, code_obj):
+                return bool(await run_code(code_obj, result, async_=async_))
 
         self.shell.run_code = watched
 
@@ -228,7 +241,13 @@ class Session:
                 )
                 watch.texts.add(code.co_filename, originals)
         cell.ran = True
-        return baked(code, cell.rewritten.expressions if cell.rewritten else {})
+        code = baked(code, cell.rewritten.expressions if cell.rewritten else {})
+        return code if watch is None else watch.observers.timed(code)
+
+    def running(self, cell: Cell, code: CodeType) -> AbstractContextManager[None]:
+        """Observe a block that runs the code that `taken` returned."""
+        watch = self._cells[0].watch if self._cells else cell.watch
+        return nullcontext() if watch is None else watch.observers.running(code)
 
     def visit(self, tree: ast.Module) -> ast.Module:
         """Rewrite the tree of the cell that is about to run; IPython calls this."""
@@ -292,29 +311,3 @@ def _is_nested() -> bool:
         running += frame.f_code.co_name == "run_cell_async"
         frame = frame.f_back
     return running > 1
-
-
-def _magic_line(raw: str) -> str:
-    """Return what stands behind the magic's name on the first line."""
-    return raw.lstrip().split("\n", 1)[0].removeprefix(MAGIC)
-
-
-def _is_native(raw: str) -> bool:
-    """Say whether a cell can be run by IPython itself, without the magic's line."""
-    first, _, body = raw.lstrip().partition("\n")
-    word, _, line = first.partition(" ")
-    return word.strip() == MAGIC and is_runnable(line) and not body.lstrip().startswith("%%")
-
-
-def _as_run(raw: str) -> str:
-    """Return a cell with the lines and columns that IPython will give to its code.
-
-    IPython drops empty lines at the top, and the indentation of a cell that is indented.
-    """
-    lines = raw.splitlines(keepends=True)
-    while lines and not lines[0].strip():
-        del lines[0]
-    lines = leading_indent(lines)
-    if _is_native(raw):
-        lines[1:] = leading_indent(lines[1:])
-    return "".join(lines)

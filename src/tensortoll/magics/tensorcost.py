@@ -61,7 +61,8 @@ class TensorcostMagics(Magics):
         try:
             value = None
             for code in self._codes(watched, cell):
-                value = eval(code, self.shell.user_global_ns, self.shell.user_ns)
+                with session.running(watched, code):
+                    value = eval(code, self.shell.user_global_ns, self.shell.user_ns)
         finally:
             session._end(watched)
             session._cells = outer

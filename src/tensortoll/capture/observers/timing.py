@@ -1,0 +1,236 @@
+"""line_profiler around the user's code: how often each line ran, and how long it took.
+
+Times are inclusive: a line that calls a function has the function's time. Only what is handed to
+`TimeObserver.timed` before it runs is timed: the code of the cell and of all that it defines.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+from tensortoll.capture.observers.conflicts import reads_bytecode, refuse_time
+from tensortoll.errors import UnavailableError
+
+_LOCAL_EVENTS: Final = sys.version_info >= (3, 12)
+"""Whether Python can report the lines of single code objects, and leave libraries alone."""
+_MONITORING: Final[Any] = getattr(sys, "monitoring", None)
+_MODULE: Final = "<module>"
+_AWAITING: Final = frozenset(("GET_AWAITABLE", "GET_ANEXT"))
+_COROUTINE: Final = 0x80
+_TRIALS: Final = 500
+_TRIAL: Final = "for _ in range(n):\n    pass\n"
+
+
+class LineTime(NamedTuple):
+    """How often a line ran, and how long it took in all."""
+
+    hits: int = 0
+    elapsed_ns: int = 0
+
+
+class Times(NamedTuple):
+    """What was measured, by file name and line."""
+
+    lines: dict[tuple[str, int], LineTime]
+    top_ns: int
+    """What the lines took that are in no function: the parts of the whole that do not overlap."""
+
+
+class TimeObserver:
+    """One `LineProfiler`. Start it once, stop it once."""
+
+    def __init__(self) -> None:
+        """Prepare; nothing is imported before `start`."""
+        self.leaves_functions = False
+        """Whether only lines are timed that are in no function, as bytecode is read by others."""
+        self._profiler: Any = None
+        self._running = 0
+        self._codes: list[CodeType] = []
+        self._as_given: dict[int, tuple[CodeType, CodeType]] = {}
+        """Code as timed and as it was given, by the address of the former."""
+        self._waited: dict[tuple[str, int], int] = {}
+        """What passed between the parts of a line that awaits."""
+
+    def start(self, text: str) -> None:
+        """Be ready to time ``text``.
+
+        Raises:
+            UnavailableError: If that cannot be.
+        """
+        refuse_time(text)
+        self.leaves_functions = reads_bytecode(text)
+        if sys.gettrace() is not None:
+            msg = "a debugger or a coverage tool traces this thread, and would miss what it is for"
+            raise UnavailableError(msg)
+        if _LOCAL_EVENTS:
+            holder = _MONITORING.get_tool(_MONITORING.PROFILER_ID)
+            if holder is not None:
+                msg = f"{holder} profiles already, and Python has room for one profiler"
+                raise UnavailableError(msg)
+        try:
+            from line_profiler import LineProfiler
+        except ImportError as error:
+            msg = f"line_profiler can't be imported: {error}"
+            raise UnavailableError(msg) from error
+        self._profiler = LineProfiler()
+
+    def timed(self, code: CodeType) -> CodeType:
+        """Return ``code`` in the form in which it has to run for its lines to be timed."""
+        if self._profiler is None:
+            return code
+        constants = code.co_consts
+        if not self.leaves_functions:
+            constants = tuple(
+                self.timed(one) if isinstance(one, CodeType) else one for one in constants
+            )
+        held = SimpleNamespace(__code__=code.replace(co_consts=constants))
+        self._profiler.add_function(held)
+        made: CodeType = held.__code__
+        self._codes.append(made)
+        self._as_given[id(made)] = (made, code)
+        if self._running and _LOCAL_EVENTS:
+            _listen((made,), on=True)
+        return made
+
+    @contextmanager
+    def running(self, code: CodeType) -> Iterator[None]:
+        """Time the block, which runs ``code``: the form that `timed` returned."""
+        if self._profiler is None:
+            yield
+            return
+        awaiting = _awaiting_lines(code) if code.co_flags & _COROUTINE else set()
+        before = self._of_lines(code) if awaiting else 0
+        started = time.perf_counter_ns()
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+            if len(awaiting) == 1:
+                # line_profiler stops its clock where a coroutine is suspended.
+                whole = time.perf_counter_ns() - started
+                place = code.co_filename, awaiting.pop()
+                waited = whole - (self._of_lines(code) - before)
+                self._waited[place] = self._waited.get(place, 0) + max(waited, 0)
+
+    def _begin(self) -> None:
+        self._profiler.enable_by_count()
+        self._running += 1
+        if _LOCAL_EVENTS:
+            _listen(self._codes, on=True)
+
+    def _end(self) -> None:
+        foreign = sys.gettrace()
+        self._running -= 1
+        if _LOCAL_EVENTS and not self._running:
+            _listen(self._codes, on=False)
+        self._profiler.disable_by_count()
+        if foreign is not None and not type(foreign).__module__.startswith("line_profiler"):
+            sys.settrace(foreign)  # the user's code has set it, and it is to stay
+
+    def _of_lines(self, code: CodeType) -> int:
+        """Return what the lines of ``code`` itself took so far."""
+        lines = {line for _, _, line in code.co_lines()}
+        timings = self._profiler.get_stats().timings
+        ticks = sum(
+            spent
+            for (file, _, name), rows in timings.items()
+            if name == _MODULE and file == code.co_filename
+            for line, _, spent in rows
+            if line in lines
+        )
+        return self._ns(ticks)
+
+    def _ns(self, ticks: int) -> int:
+        unit: float = self._profiler.timer_unit
+        return round(ticks * unit * 1e9)
+
+    def stop(self) -> None:
+        """Give the functions that were defined meanwhile the code that they were given."""
+        holders = [made for made, _ in self._as_given.values() if made.co_name != _MODULE]
+        if holders:
+            for one in gc.get_referrers(*holders):
+                if isinstance(one, FunctionType):
+                    made, given = self._as_given.get(id(one.__code__), (None, None))
+                    if made is one.__code__ and given is not None:
+                        one.__code__ = given
+
+    def times(self) -> Times:
+        """Return what was measured."""
+        lines: dict[tuple[str, int], LineTime] = {}
+        top: dict[tuple[str, int], int] = {}
+        if self._profiler is None:
+            return Times(lines, 0)
+        for (file, _, name), rows in self._profiler.get_stats().timings.items():
+            for line, hits, ticks in rows:
+                if line < 1:
+                    continue  # what IPython adds to show a value
+                place = file, line
+                spent = LineTime(hits, self._ns(ticks))
+                if name == _MODULE:
+                    top[place] = top.get(place, 0) + spent.elapsed_ns
+                # A comprehension's own code takes part of the time of the line it stands on:
+                # the most that any code took there is the line's.
+                known = lines.get(place, LineTime())
+                lines[place] = max(known, spent, key=lambda one: (one.elapsed_ns, one.hits))
+        for place, waited in self._waited.items():
+            known = lines.get(place, LineTime())
+            lines[place] = known._replace(elapsed_ns=known.elapsed_ns + waited)
+            top[place] = top.get(place, 0) + waited
+        return Times(lines, sum(top.values()))
+
+    def cost_ns(self) -> int:
+        """Return what timing took, from the number of lines that ran and the time of a trial."""
+        if self._profiler is None:
+            return 0
+        hits: int = sum(
+            hits for rows in self._profiler.get_stats().timings.values() for _, hits, _ in rows
+        )
+        code = compile(_TRIAL, "<trial>", "exec")
+        plain = _elapsed_ns(code)
+        trial = TimeObserver()
+        trial._profiler = type(self._profiler)()
+        timed = trial.timed(code)
+        with trial.running(timed):
+            watched = _elapsed_ns(timed)
+        return hits * max(0, watched - plain) // (2 * _TRIALS)
+
+
+def _elapsed_ns(code: CodeType) -> int:
+    started = time.perf_counter_ns()
+    exec(code, {"n": _TRIALS})
+    return time.perf_counter_ns() - started
+
+
+def _awaiting_lines(code: CodeType) -> set[int]:
+    lines: set[int] = set()
+    for one in dis.get_instructions(code):
+        line = one.positions.lineno if one.positions is not None else None
+        if one.opname in _AWAITING and line is not None:
+            lines.add(line)
+    return lines
+
+
+def _listen(codes: list[CodeType] | tuple[CodeType, ...], *, on: bool) -> None:
+    """Have Python report the lines of these code objects only, and not those of libraries.
+
+    line_profiler asks for the lines of all code, but takes what it gets. Where its ways have
+    changed, all code it is.
+    """
+    events, tool = _MONITORING.events, _MONITORING.PROFILER_ID
+    try:
+        if on:
+            # Without these the line in which a function raises would have no end.
+            _MONITORING.set_events(tool, events.RAISE | events.RERAISE)
+        for code in codes:
+            wanted = events.LINE | events.PY_RETURN | events.PY_YIELD if on else 0
+            _MONITORING.set_local_events(tool, code, wanted)
+    except ValueError:
+        return
