@@ -12,11 +12,19 @@ import pytest
 
 from tensortoll.capture import watch
 from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.handing import HANDED
 from tensortoll.capture.sources import is_own
 
 OWNERS = (
     "warnings",
     "multiprocessing.process:BaseProcess",
+    "jax",
+    "jax.numpy",
+    "jax.dlpack",
+    "jax._src.array:ArrayImpl",
+    "jax._src.core:EvalTrace",
+    "jax._src.core:ShapedArray",
+    "jax._src.interpreters.pxla",
     "torch",
     "torch._C",
     "torch:Tensor",
@@ -40,6 +48,9 @@ NAMED = {
     "torch:Tensor.__array__",
     "torch:Tensor.tolist",
     "torch:Tensor.item",
+    "jax.numpy:asarray",
+    "jax:device_put",
+    "jax._src.core:EvalTrace.process_primitive",
     "tensorflow.python.framework.constant_op:convert_to_eager_tensor",
     "tensorflow.python.pywrap_tfe:TFE_Py_FastPathExecute",
     "tensorflow.python.pywrap_tfe:TFE_Py_Execute",
@@ -96,6 +107,7 @@ def nothing_stays_installed() -> Iterator[None]:
     assert left is None, "a watch was still on"
     assert RUNNING.recorder is None
     assert {} == RUNNING.describers
+    assert HANDED.to is None
     assert [] == [name for owner in owners for name in _left_in(owner)]
     assert [] == [one for one in sys.meta_path if type(one).__module__.startswith("tensortoll")]
     assert [] == [one for one in warnings.filters if one == ("ignore", None, Warning, None, 0)]

@@ -32,7 +32,8 @@ def judge(
         return
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
         return
-    fresh = out.nbytes if seen.kind.device != out.kind.device else fresh_bytes(seen, out)
+    apart = _on_host(seen.kind.device) != _on_host(out.kind.device)
+    fresh = out.nbytes if apart else fresh_bytes(seen, out)
     if not fresh:
         if seen.kind.library != out.kind.library:
             add(site, seen, out, "view", (), 0, 0, 0)
@@ -66,9 +67,14 @@ def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
 def _transfer(source: str, target: str) -> Effect | None:
     if source == target:
         return None
-    if source == HOST:
-        return "h2d"
-    return "d2h" if target == HOST else "d2d"
+    if _on_host(source) == _on_host(target):
+        return "d2d"
+    return "h2d" if _on_host(source) else "d2h"
+
+
+def _on_host(device: str) -> bool:
+    """Say whether a device's memory is the host's: also that of a second logical CPU."""
+    return device.partition(":")[0] == HOST
 
 
 def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> None:
@@ -104,6 +110,8 @@ def add(
     read: int,
     written: int,
     elapsed_ns: int,
+    *,
+    copies: int = 1,
 ) -> None:
     """Add one conversion to its group.
 
@@ -116,6 +124,7 @@ def add(
         read: Bytes.
         written: Bytes.
         elapsed_ns: How long it took.
+        copies: How often the data was written, where it was at all.
     """
     key: Hashable = (seen.kind, out.kind, outcome, effects)
     sums = site.groups.get(key)
@@ -132,7 +141,7 @@ def add(
     sums.written += written
     sums.elapsed_ns += elapsed_ns
     if outcome == "copy":
-        sums.copies += 1
+        sums.copies += copies
 
 
 def count_read(site: Site, seen: Seen | None) -> None:

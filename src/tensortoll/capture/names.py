@@ -48,9 +48,12 @@ class Names:
         )
 
     def mentions(self, library: str) -> bool:
-        """Say whether the text imports from a library, or the namespace names it."""
-        known = {*self._imported.values(), *map(self._in_namespace, self._namespace)}
-        return any(one is not None and one.partition(".")[0] == library for one in known)
+        """Say whether the text imports from a library, or the namespace names it or its objects."""
+        if any(known.partition(".")[0] == library for known in self._imported.values()):
+            return True
+        return library in sys.modules and any(
+            _library(value) == library for value in tuple(self._namespace.values())
+        )
 
     def _in_namespace(self, name: str) -> str | None:
         value = self._namespace.get(name)
@@ -82,6 +85,18 @@ def _in_c(kind: type) -> bool:
     """Say whether objects of a type are functions of NumPy's, or of a Cython module."""
     names = {"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method"}
     return kind.__name__ in names
+
+
+def _library(value: object) -> str:
+    """Return the library that a module, function or object is of. Runs no code of the object's."""
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        name = vars(value).get("__name__")
+    else:
+        named = kind is FunctionType or issubclass(kind, type)
+        name = getattr(value, "__module__", None) if named else kind.__module__
+    home = name.partition(".")[0] if isinstance(name, str) else ""
+    return home.removesuffix("lib") if home == "jaxlib" else home
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

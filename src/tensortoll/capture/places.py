@@ -41,7 +41,10 @@ TRACERS: Final = tuple(file for file in SILENT_FILES if file.startswith(("torch/
 RUNS_COMPILED: Final = frozenset(("torch/_dynamo/eval_frame.py",))
 PRINTERS: Final = frozenset(("torch/_tensor_str.py",))
 # A library works through these: the file to name is the one that asked them, if there is one.
-PLUMBING: Final = ("keras/src/backend/", "keras/src/utils/", "keras/src/tree/", "optree/")
+PLUMBING: Final = (
+    *("keras/src/backend/", "keras/src/utils/", "keras/src/tree/", "keras/src/dtype_policies/"),
+    *("optree/", "torch/utils/_pytree.py", "jax/"),
+)
 SILENT_NAMES: Final = frozenset(
     ("__repr__", "__str__", "__format__", "_repr_html_", "_repr_mimebundle_", "_repr_pretty_")
 )

@@ -34,6 +34,9 @@ class Rewrites:
     """Libraries whose arrays are read in that way: if none is in play, `readers` are let be."""
     rarely: Mapping[str, Rewrites] = field(default_factory=dict)
     """What is worth a look only where a library is in play, by its import name: `get`, `data`."""
+    takers: frozenset[str] = frozenset()
+    """Libraries whose compiled functions take arrays in C: where a text uses one, all its calls
+    are looked at; see `handing`."""
 
     def joined(self, other: Rewrites) -> Rewrites:
         """Return what either knows."""
@@ -45,6 +48,7 @@ class Rewrites:
             self.readers | other.readers,
             self.read_from | other.read_from,
             {**self.rarely, **other.rarely},
+            self.takers | other.takers,
         )
 
     def where(self, in_play: Callable[[str], bool]) -> Rewrites:

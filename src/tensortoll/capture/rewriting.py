@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from tensortoll.capture import handing
 from tensortoll.capture.calls import computes, dotted
 from tensortoll.capture.compilers import handed_to_compilers, is_compiler
 from tensortoll.capture.expressions import Expression
@@ -108,6 +109,7 @@ class _Rewriter(ast.NodeTransformer):
         self._explicit = explicit
         self._names = names
         self._reads = any(map(names.in_play, rewrites.read_from))
+        self._hands = any(map(names.mentions, rewrites.takers))
         self._compiled = handed_to_compilers(names.tree)
 
     # ------------------------------------------------------------------- expressions
@@ -127,13 +129,13 @@ class _Rewriter(ast.NodeTransformer):
                 return self._function(node, known, ruled(node, rule, known.rpartition(".")[2]))
             if self._reads and known.partition(".")[0] in self._rewrites.readers:
                 return self._reader(node, known)
-            if known.rpartition(".")[0] in sys.modules:
-                return node  # a function of some module, which is no method
-        if isinstance(node.func, ast.Attribute):
+        # A function of some module is no method.
+        named = known is not None and known.rpartition(".")[0] in sys.modules
+        if isinstance(node.func, ast.Attribute) and not named:
             rule = self._rewrites.methods.get(node.func.attr)
             if rule is not None:
                 return self._method(node, node.func, ruled(node, rule, node.func.attr))
-        return node
+        return handing.rewritten(node, self._expression) if self._hands else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         """Rewrite an attribute that converts when it is read."""
@@ -300,5 +302,6 @@ class _Rewriter(ast.NodeTransformer):
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        self.expressions[placeholder] = Expression(number, located, rule)
+        kind = handing.Handing if rule == handing.RULE else Expression
+        self.expressions[placeholder] = kind(number, located, rule)
         return placeholder

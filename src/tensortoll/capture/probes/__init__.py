@@ -24,6 +24,7 @@ from tensortoll.capture.seen import Seen
 ENTRY_POINTS: Final = "tensortoll.probes"
 
 KNOWN: Final[Mapping[str, str]] = {
+    "jax": "tensortoll.capture.probes.jax:JaxProbe",
     "keras": "tensortoll.capture.probes.keras:KerasProbe",
     "PIL": "tensortoll.capture.probes.pillow:PillowProbe",
     "numpy": "tensortoll.capture.probes.numpy:NumpyProbe",

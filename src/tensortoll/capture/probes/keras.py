@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensortoll.capture.addresses import array_span
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.jax.training import install_training
 from tensortoll.capture.rewrites import Rewrites
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
@@ -32,6 +33,8 @@ class KerasProbe:
 
     def install(self, context: Context) -> None:
         """Replace the one method; a Keras that has no such file is left as it is."""
+        if "keras.src.backend.jax.trainer" in sys.modules:
+            install_training(context)
         try:
             from keras.src.trainers.data_adapters import array_slicing
         except ImportError:
