@@ -15,6 +15,8 @@ from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.handing import HANDED
 from tensortoll.capture.sources import is_own
 
+pytest_plugins = ["pytester"]
+
 OWNERS = (
     "warnings",
     "multiprocessing.process:BaseProcess",

@@ -53,14 +53,21 @@ def document_in(content: bytes, name: str) -> object:
     return document
 
 
-def write_document(document: object, path: str | os.PathLike[str]) -> None:
+def write_document(
+    document: object, path: str | os.PathLike[str], *, indent: int | None = None
+) -> None:
     """Write a JSON document to a file: all of it, or nothing and the file as it was.
+
+    Args:
+        document: What to write.
+        path: Of the file.
+        indent: Spaces by level, for files that people compare line by line; None for one line.
 
     Raises:
         OSError: If the file can't be written.
     """
     # ASCII keeps lone surrogates, which a user's source may hold, writable and readable.
-    content = (json.dumps(document, allow_nan=False) + "\n").encode("ascii")
+    content = (json.dumps(document, allow_nan=False, indent=indent) + "\n").encode("ascii")
     # A link is written through, not replaced.
     target = Path(path).resolve()
     if target.exists() and not target.is_file():  # A pipe or /dev/stdout can't be replaced.

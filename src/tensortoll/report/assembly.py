@@ -14,7 +14,7 @@ from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble
 from tensortoll.report.values import Report
 from tensortoll.report.verdict import Evidence, counted, facts, verdict
-from tensortoll.report.words import NAME_LIMIT
+from tensortoll.report.words import NAME_LIMIT, WORTH_BYTES
 from tensortoll.sizes import format_bytes
 
 _NOTHING: Final = Evidence((), (), (), ())
@@ -54,6 +54,7 @@ def build_all(
     title: str | None = None,
     ran: str | None = None,
     max_lines: int = COSTLY_LINES,
+    worth: int = WORTH_BYTES,
 ) -> tuple[Report, ...]:
     """Return a report for each source that has something to say, the costliest first.
 
@@ -66,8 +67,9 @@ def build_all(
             names alone.
         ran: The name of the source that was run, where others only lent it their functions.
         max_lines: How many lines with something to say are shown in each report.
+        worth: From so many bytes on, what a line moved is something to say; 0 for all lines.
     """
-    by_source = _by_source(recording)
+    by_source = _by_source(recording, worth)
     telling = [
         one for one in _ranked(recording, by_source) if not by_source.get(one, _NOTHING).is_healthy
     ]
@@ -109,7 +111,7 @@ def _built(
     )
 
 
-def _by_source(recording: Recording) -> dict[Source, Evidence]:
+def _by_source(recording: Recording, worth: int = WORTH_BYTES) -> dict[Source, Evidence]:
     conversions: defaultdict[Source, list[Conversion]] = defaultdict(list)
     for one in recording.conversions:
         conversions[one.route.place.source].append(one)
@@ -125,6 +127,7 @@ def _by_source(recording: Recording) -> dict[Source, Evidence]:
             tuple(one for one in recording.failures if one.source == source),
             tuple(one for one in recording.hazards if one.source == source),
             tuple(one for one in recording.findings if one.source == source),
+            worth,
         )
         for source in named
     }

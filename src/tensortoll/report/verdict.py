@@ -20,6 +20,8 @@ class Evidence(NamedTuple):
     failures: Sequence[Failure]
     hazards: Sequence[Hazard]
     findings: Sequence[Finding]
+    worth: int = WORTH_BYTES
+    """From so many bytes on, what a line moved is worth showing."""
 
     @property
     def is_healthy(self) -> bool:
@@ -31,7 +33,7 @@ class Evidence(NamedTuple):
             place = one.route.place.source, one.route.place.line
             moved[place] = moved.get(place, 0) + moved_bytes(one)
             # A thousand small copies on one line are as much as a large one.
-            if one.route.outcome == "failed" or moved[place] >= WORTH_BYTES:
+            if one.route.outcome == "failed" or moved[place] >= self.worth:
                 return False
         return True
 
