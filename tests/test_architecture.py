@@ -32,6 +32,7 @@ INSIDE_A_LAYER = {
     ("cli", "notebook"),
     ("magics", "notebook"),
     ("magics", "guarding"),
+    ("pytest_plugin", "notebook"),
     ("__main__", "cli"),
 }
 MOST_LINES = 320
