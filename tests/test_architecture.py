@@ -20,7 +20,7 @@ LAYERS = (
     {"format_observed"},  # a part of a document
     {"format", "store"},
     {"merging", "rereading"},
-    {"recording", "luck"},
+    {"recording", "luck", "trace"},
     {"verdict", "comparison", "limits"},
     {"capture", "report"},
     {"notebook", "magics", "cli", "pytest_plugin", "guarding", "__main__"},

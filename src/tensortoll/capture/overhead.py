@@ -23,6 +23,8 @@ _LOOPS: Final = {
     "numpy": "for _ in range(n): e.made(e.given(a).copy())",
 }
 """Conversions as small as they come; NumPy's as they are when rewritten."""
+LIBRARIES: Final = tuple(sorted(_LOOPS))
+"""Those whose cost can be measured."""
 PER_ROUND: Final = {"torch": 4, "tensorflow": 2, "numpy": 1}
 
 Watching = Callable[[Sources], Any]
@@ -40,8 +42,8 @@ def event_ns(watching: Watching, library: str) -> int:
     return _measured(watching, library) if library in _LOOPS else 0
 
 
-@cache
-def _measured(watching: Watching, library: str) -> int:
+def measured_event_ns(watching: Watching, library: str) -> int:
+    """Return what one conversion of a library costs more under a watch, measured now."""
     from importlib import import_module
 
     import numpy as np
@@ -60,6 +62,9 @@ def _measured(watching: Watching, library: str) -> int:
         exec(code, names)
         watched = _elapsed(code, names)
     return max(0, watched - plain) // (PER_ROUND[library] * ROUNDS)
+
+
+_measured: Final = cache(measured_event_ns)
 
 
 def _elapsed(code: Any, names: dict[str, Any]) -> int:

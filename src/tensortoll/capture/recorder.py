@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
@@ -149,6 +149,9 @@ class Table:
         return self.elsewhere.setdefault(alike, sums)
 
 
+TableMaker = Callable[["Recorder", str | None], Table]
+
+
 class _Tables(threading.local):
     """The table of the thread that asks, made when it first does."""
 
@@ -175,7 +178,7 @@ class Recorder:
         self.local = _Tables(self)
         """`local.table` is the table of the current thread."""
 
-    def table_of_this_thread(self, kind: type[Table] = Table) -> Table:
+    def table_of_this_thread(self, kind: TableMaker = Table) -> Table:
         """Make and keep a table; called once per thread, and again where a guard is on."""
         main = threading.current_thread() is threading.main_thread()
         table = kind(self, None if main else "thread")

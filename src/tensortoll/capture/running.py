@@ -17,6 +17,7 @@ from tensortoll.capture.placeholders import baked
 from tensortoll.capture.rewriting import Rewritten, rewrite
 from tensortoll.capture.sources import only
 from tensortoll.capture.suspicion import suspicions
+from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import NOTHING, Watch
 from tensortoll.model import Source
@@ -73,6 +74,7 @@ def run(
     filename: str | None = None,
     before_end: Callable[[], None] = lambda: None,
     observing: Observing = NOTHING,
+    ring: Ring | None = None,
 ) -> Outcome:
     """Run ``text`` watched, and return what was seen and what it raised.
 
@@ -83,6 +85,7 @@ def run(
         filename: Stands in tracebacks; ``name`` where None.
         before_end: Called when the text has ended, while the watch is still on.
         observing: What is observed beside the conversions.
+        ring: Keeps single events too.
 
     Raises:
         SyntaxError: If ``text`` is no Python; nothing was run.
@@ -91,7 +94,7 @@ def run(
     filename = filename or name
     source = Source(name, text)
     tree = ast.parse(text, filename)
-    watch = Watch(only(filename, source), observing=observing)
+    watch = Watch(only(filename, source), observing=observing, ring=ring)
     _show_in_tracebacks(text, filename)
     namespace.setdefault("__builtins__", builtins)
     error: BaseException | None = None

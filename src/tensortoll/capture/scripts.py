@@ -14,6 +14,7 @@ from types import ModuleType
 
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
+from tensortoll.capture.tracing import Ring
 from tensortoll.capture.watch import NOTHING
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording
@@ -58,9 +59,19 @@ def _status(error: SystemExit) -> int:
 
 
 def run_script(
-    path: Path, arguments: Sequence[str], observing: Observing = NOTHING
+    path: Path,
+    arguments: Sequence[str],
+    observing: Observing = NOTHING,
+    *,
+    ring: Ring | None = None,
 ) -> ScriptOutcome:
     """Run the script at ``path`` watched, and observed as is asked for.
+
+    Args:
+        path: The script.
+        arguments: Its own.
+        observing: What is observed beside the conversions.
+        ring: Keeps single events too.
 
     Raises:
         TensortollError: If the file can't be read as Python source; nothing was run.
@@ -80,6 +91,7 @@ def run_script(
                 filename=str(path.absolute()),
                 before_end=_wait_for_threads,
                 observing=observing,
+                ring=ring,
             )
         except SyntaxError as error:
             return ScriptOutcome(Recording(), error.with_traceback(None))

@@ -27,6 +27,7 @@ from tensortoll.capture.recorder import Recorder
 from tensortoll.capture.rewrites import Rewrites
 from tensortoll.capture.seen import Seen
 from tensortoll.capture.sources import Sources
+from tensortoll.capture.tracing import Ring, TracingRecorder
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError
@@ -50,7 +51,12 @@ class Watch:
     """Everything that is in place while code is watched. Start it once, stop it once."""
 
     def __init__(
-        self, sources: Sources, *, max_groups: int = MAX_GROUPS, observing: Observing = NOTHING
+        self,
+        sources: Sources,
+        *,
+        max_groups: int = MAX_GROUPS,
+        observing: Observing = NOTHING,
+        ring: Ring | None = None,
     ) -> None:
         """Prepare; nothing is changed before `start`.
 
@@ -58,9 +64,14 @@ class Watch:
             sources: What counts as the user's code.
             max_groups: See `Recorder`.
             observing: What is observed beside the conversions.
+            ring: Keeps single events too, for a timeline; None for none.
         """
         self.sources = sources
-        self.recorder = Recorder(max_groups=max_groups)
+        self.recorder = (
+            Recorder(max_groups=max_groups)
+            if ring is None
+            else TracingRecorder(ring, max_groups=max_groups)
+        )
         self.observers = Observers(observing, sources, self.recorder)
         self.patches = Patches()
         self.libraries: list[str] = []

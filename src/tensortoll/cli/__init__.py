@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tensortoll import __version__
+from tensortoll.cli.calibrate import CalibrateCommand
 from tensortoll.cli.compare import CompareCommand
 from tensortoll.cli.merge import MergeCommand
 from tensortoll.cli.run import RunCommand
@@ -34,6 +35,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ViewCommand(),
     CompareCommand(),
     MergeCommand(),
+    CalibrateCommand(),
 )
 USAGE_STATUS: Final = 2
 """Exit status for wrong usage and for files that can't be read or written."""

@@ -9,11 +9,13 @@ from pathlib import Path
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.progress import terminal_line
 from tensortoll.capture.scripts import run_script
+from tensortoll.capture.tracing import MOST_EVENTS, Ring
 from tensortoll.cli.files import write_text
 from tensortoll.cli.output import show, write_document_to
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording
 from tensortoll.report import build_all
+from tensortoll.report.exports import perfetto
 from tensortoll.report.renderers import html
 
 
@@ -28,6 +30,7 @@ class RunCommand:
       tensortoll run train.py --epochs 3
       tensortoll run --json costs.json --quiet train.py
       tensortoll run --html costs.html analysis.ipynb
+      tensortoll run --trace trace.json train.py
 
     Exit status: the script's own; 1 if a cell of a notebook raised; 2 if the target can't be run
     or a file can't be written.
@@ -40,6 +43,13 @@ class RunCommand:
         parser.add_argument("--json", type=Path, metavar="F", help="write the recording there")
         parser.add_argument(
             "--html", type=Path, metavar="F", help="write the report there as a page"
+        )
+        parser.add_argument(
+            "--trace",
+            type=Path,
+            metavar="F",
+            help=f"write the last {MOST_EVENTS:,} conversions of a script there, one by one, for "
+            "https://ui.perfetto.dev",
         )
         parser.add_argument("--quiet", action="store_true", help="print no report")
         parser.add_argument(
@@ -59,7 +69,10 @@ class RunCommand:
             return self._notebook(target, options)
         line = None if options.quiet else terminal_line()
         observing = Observing(not options.no_memory, not options.no_time, line)
-        outcome = run_script(target, options.arguments, observing)
+        ring = Ring() if options.trace else None
+        outcome = run_script(target, options.arguments, observing, ring=ring)
+        if ring is not None:
+            write_document_to(perfetto.timeline(ring.trace()), options.trace)
         self._write(outcome.recording, options)
         if not options.quiet:
             show(build_all(outcome.recording), sys.stderr)
@@ -68,6 +81,9 @@ class RunCommand:
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:
         from tensortoll.notebook import run_notebook
 
+        if options.trace:
+            msg = "a notebook is traced cell by cell: begin a cell with %%tensorcost --trace F."
+            raise TensortollError(msg)
         if options.arguments:
             told = " ".join(options.arguments)
             msg = (

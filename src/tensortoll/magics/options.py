@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--output", metavar="NAME", help="keep the recording under this name")
     made.add_argument("--json", metavar="F", help="write the recording there")
     made.add_argument("--html", metavar="F", help="write the report there as a page")
+    made.add_argument("--trace", metavar="F", help="write the conversions there, one by one")
     made.add_argument("-q", "--quiet", action="store_true", help="show no report")
     made.add_argument("--no-memory", action="store_true", help="do not watch allocations (memray)")
     made.add_argument("--no-time", action="store_true", help="do not time each line")

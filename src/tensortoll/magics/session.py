@@ -16,13 +16,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
 from IPython.core.inputtransformer2 import leading_indent
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
-from IPython.display import display
 
 from tensortoll.capture import rewriting
 from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
@@ -31,6 +29,7 @@ from tensortoll.capture.patching import silenced
 from tensortoll.capture.placeholders import baked
 from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
+from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import Watch
 from tensortoll.errors import AlreadyWatchingError, LimitError
@@ -39,14 +38,14 @@ from tensortoll.guarding.verge import charge
 from tensortoll.magics.attention import attention
 from tensortoll.magics.cell_text import as_run, is_native, magic_line
 from tensortoll.magics.options import MAGIC, guarded, parsed
+from tensortoll.magics.output import print_line, put_out
 from tensortoll.model import Source
 from tensortoll.recording import Recording
-from tensortoll.report import build_all
-from tensortoll.report.renderers import html
-from tensortoll.report.shown import Shown
 
 CHECKS: Final = "%convcheck"
 """Cells with this magic have a watch of their own: there is one at a time."""
+LINE_MAGIC: Final = "%tensorcost"
+"""A cell with it asks for the last one's report, or switches: it gets no line of its own."""
 KEPT: Final = 50
 """Recordings kept to tell how arrays came to share memory. They hold numbers and strings only."""
 
@@ -66,6 +65,8 @@ class Cell:
     awaits_tree: bool = True
     """Whether the cell's own tree has yet to come by; later ones are those of nested magics."""
     ran: bool = False
+    ring: Ring | None = None
+    """Holds the single events, where a trace is asked for."""
     guard: Guarded | None = None
     """The limits that its magic's line sets, while they hold."""
 
@@ -82,6 +83,8 @@ class Session:
         """Where the recording of every cell goes, `%%tensorcost` or not; None for none."""
         self.observing = Observing()
         """What is observed in cells without options of their own."""
+        self.every_cell = False
+        """Whether cells without the magic get a line too; see `%tensorcost on`."""
         self._cells: list[Cell] = []
 
     # -------------------------------------------------------------- in and out of IPython
@@ -127,7 +130,7 @@ class Session:
         if is_native(info.raw_cell):
             cell.options = parsed(magic_line(info.raw_cell))
             self.begin(cell)
-        elif self.sink is not None and CHECKS not in info.raw_cell:
+        elif self._is_watched_anyway(info.raw_cell):
             self.begin(cell)
 
     def _after(self, result: ExecutionResult) -> None:
@@ -139,6 +142,12 @@ class Session:
         if watched is not None and cell.ran:
             self.hand_over(cell, watched)
 
+    def _is_watched_anyway(self, raw: str) -> bool:
+        """Say whether a cell without the magic at its top is watched too."""
+        if self.sink is None and (not self.every_cell or LINE_MAGIC in raw):
+            return False
+        return CHECKS not in raw
+
     # ------------------------------------------------------------------------- watching
 
     def name(self) -> str:
@@ -147,7 +156,9 @@ class Session:
 
     def begin(self, cell: Cell) -> None:
         """Start to watch a cell."""
-        watch = Watch(Sources(self.earlier_cell), observing=self._observing(cell))
+        if cell.options is not None and cell.options.trace:
+            cell.ring = Ring()
+        watch = Watch(Sources(self.earlier_cell), observing=self._observing(cell), ring=cell.ring)
         try:
             watch.start(cell.source.text or "")
         except AlreadyWatchingError as error:
@@ -280,17 +291,10 @@ class Session:
         options = cell.options
         if self.sink is not None:
             self.sink(recording, cell.source.name)
-        if options is None:
-            return
-        reports = build_all(recording, ran=cell.source.name)
-        if options.output:
-            self.shell.user_ns[options.output] = recording
-        if options.json:
-            recording.save(options.json)
-        if options.html:
-            Path(options.html).write_text(html.page(reports), encoding="utf-8")
-        if not options.quiet:
-            display(Shown(*reports))
+        if options is not None:
+            put_out(recording, cell.source.name, options, self.shell.user_ns, cell.ring)
+        elif self.every_cell:
+            print_line(recording)
 
 
 def _end_guard(cell: Cell) -> None:

@@ -95,12 +95,25 @@ class TensorcostMagics(Magics):
 
     @line_magic("tensorcost")
     def tensorcost_line(self, line: str) -> None:
-        """`%tensorcost last` shows the last report again."""
-        if line.strip() != "last":
-            msg = "%tensorcost wants the word `last`; to watch a cell, begin it with %%tensorcost."
+        """`%tensorcost on` gives every later cell one line, `off` ends that, `last` tells more.
+
+        on: from now on each cell says below it what it converted. Conversions are counted, lines
+            are neither timed nor is their memory watched.
+        off: no more of these lines.
+        last: the whole report on the last cell that was watched.
+        """
+        word = line.strip()
+        if word in {"on", "off"}:
+            self._session.every_cell = word == "on"
+            return
+        if word != "last":
+            msg = (
+                "%tensorcost wants one of the words `on`, `off` and `last`; to watch one cell, "
+                "begin it with %%tensorcost."
+            )
             raise UsageError(msg)
         if not self._session.recordings:
-            print("No cell was watched yet: begin one with %%tensorcost.")
+            print("No cell was watched yet: begin one with %%tensorcost, or say %tensorcost on.")
             return
         display(Shown(*build_all(self._session.recordings[-1])))
 
