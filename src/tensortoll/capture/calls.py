@@ -66,7 +66,8 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
     if instruction == "BINARY_SUBSCR":
         return Call(extent, text, "[]", "[]")
     if instruction in {"FOR_ITER", "GET_ITER", "SEND", "YIELD_VALUE"}:
-        return Call(extent, text, "for", "for")
+        name = "await" if text.startswith("await") else "for"
+        return Call(extent, text, name, name)
     return Call(extent, text, "", "")
 
 

@@ -45,8 +45,8 @@ def group_of(
     # The same instruction wrapped an array a moment ago: one border, one conversion.
     from_array = (
         wrapped is not None
-        and site.groups.get(source.dtype) is wrapped
         and wrapped.count > 0
+        and _is_of(wrapped, site, table, source.dtype)
         and not source.untyped_storage().resizable()
     )
     dtypes = source.dtype, target.dtype
@@ -85,6 +85,23 @@ def group_of(
         span = tensor_span(source)
         sums.read -= source.nbytes - min(span.stop - span.start, source.nbytes)
     return sums
+
+
+def _is_of(wrapped: Sums, site: Site, table: Table, dtype: torch.dtype) -> bool:
+    """Say whether an array was wrapped at this place.
+
+    The line that waits for a thread may have become another one between the wrap and the copy.
+    """
+    if site.groups.get(dtype) is wrapped:
+        return True
+    located = site.located
+    return located.waiting and any(
+        one is not None
+        and one.located.waiting
+        and one.located.via == located.via
+        and one.groups.get(dtype) is wrapped
+        for one in tuple(table.deep.values())
+    )
 
 
 def _tensor_of_storage() -> torch.Tensor | None:
