@@ -88,8 +88,8 @@ PLACES: dict[str, tuple[str, str, int, str]] = {
     ),
     "a hook of autograd": (
         (
-            "w = torch.ones(4096, requires_grad=True)\nw.register_hook(lambda g: g.double().float())\n"
-            "(w * 2).sum().backward()"
+            "w = torch.ones(4096, requires_grad=True)\n"
+            "w.register_hook(lambda g: g.double().float())\n(w * 2).sum().backward()"
         ),
         "g.double()",
         1,
