@@ -39,6 +39,7 @@ OWNERS = (
     "tensorflow.python.framework.ops:_EagerTensorBase",
     "tensorflow.python.framework.tensor_conversion_registry",
     "tensorflow.python.ops.resource_variable_ops:BaseResourceVariable",
+    "tensorflow.python.ops.script_ops",
     "tensorflow.python.ops.script_ops:FuncRegistry",
 )
 """Modules, and classes in them, that probes change while a watch is on."""

@@ -10,7 +10,7 @@ import ast
 import builtins
 import dis
 import linecache
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Final, NamedTuple
 
 
@@ -224,7 +224,7 @@ def named(function: ast.expr, frame: FrameType) -> tuple[str, str]:
     known = referred(parts, frame)
     if known is None:
         return parts[-1], ".".join(parts) if len(parts) == 1 else f".{parts[-1]}"
-    own = getattr(known, "__name__", None)
+    own = _public_name(known) or getattr(known, "__name__", None)
     if not isinstance(own, str):  # an object that can be called, known by the user's name alone
         return parts[-1], ".".join(parts)
     if own == parts[-1] or len(parts) == 1:
@@ -232,6 +232,16 @@ def named(function: ast.expr, frame: FrameType) -> tuple[str, str]:
         single = f"{home}.{own}" if home not in {"", "builtins", "__main__"} else own
         return own, ".".join(parts) if len(parts) > 1 else single
     return own, ".".join(parts)
+
+
+def _public_name(known: object) -> str | None:
+    """Return the name under which TensorFlow offers a function; behind it stands a longer one."""
+    while type(known) is FunctionType:
+        names = vars(known).get("_tf_api_names")
+        if names:
+            return str(names[0]).rpartition(".")[2]
+        known = vars(known).get("__wrapped__")
+    return None
 
 
 def dotted(node: ast.expr) -> list[str] | None:

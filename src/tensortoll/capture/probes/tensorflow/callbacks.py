@@ -1,7 +1,9 @@
-"""Python functions that TensorFlow's runtime calls: `numpy_function`, `from_generator`.
+"""Python functions that TensorFlow calls back: `numpy_function`, `from_generator`.
 
-The runtime hands them ndarrays and takes ndarrays back, on threads of its own. A `py_function`
-gets tensors instead, and what it makes of them passes through the other borders.
+The runtime hands them ndarrays and takes ndarrays back, on threads of its own; what a generator
+yields is brought to the dtype that was announced before. A `numpy_function` outside of a graph is
+called at once, with copies. A `py_function` gets tensors instead, and what it makes of them passes
+through the other borders.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tensortoll.capture.addresses import array_span
+from tensortoll.capture.addresses import array_span, overlap
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import array_kind
 from tensortoll.capture.probes.tensorflow.memory import Memory, can_be_shared
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 
 
 def install_callbacks(context: Context, memory: Memory) -> None:
-    """Replace the method that the runtime calls."""
+    """Replace what the runtime calls, what brings results into form, and the call outside of it."""
     from tensorflow.python.ops import script_ops
 
-    context.patches.replace(
-        script_ops.FuncRegistry, "__call__", lambda original: _call(context, original, memory)
-    )
+    replace, registry = context.patches.replace, script_ops.FuncRegistry
+    replace(registry, "__call__", lambda original: _call(context, original, memory))
+    replace(registry, "_convert", lambda original: staticmethod(_in_form(context, original)))
+    replace(script_ops, "py_func_common", lambda original: _at_once(context, original, memory))
 
 
 def _call(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
@@ -56,6 +59,90 @@ def _call(context: Context, original: Callable[..., Any], memory: Memory) -> Any
         return result
 
     return __call__
+
+
+def _in_form(context: Context, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that counts results which NumPy had to cast, to lay out or to parse."""
+    import numpy as np
+
+    local, site_of = context.recorder.local, context.places.site
+
+    def convert(value: Any, dtype: Any = None) -> Any:
+        result = original(value, dtype)
+        try:
+            table = local.table
+            if not table.quiet and result is not value and result.ndim and result.nbytes:
+                if not isinstance(value, np.ndarray | list | tuple):
+                    return result
+                site = site_of(table, sys._getframe(1))
+                if site is not None:
+                    _count_in_form(site, value, result)
+        except Exception as error:
+            context.recorder.fault("tensorflow numpy_function", error)
+        return result
+
+    return convert
+
+
+def _count_in_form(site: Site, value: Any, result: Array) -> None:
+    parsed = isinstance(value, list | tuple)
+    span = None if parsed else array_span(value)
+    if span is not None and overlap(span, array_span(result)):
+        return
+    key = ("in form", None if span is None else value.dtype, result.dtype)
+    sums = site.groups.get(key)
+    if sums is None:
+        target = array_kind(result.dtype)
+        effects: tuple[Effect, ...] = ("parse",)
+        if span is not None:
+            effects = ("layout",) if value.dtype == result.dtype else ("cast",)
+        sums = Sums(
+            "copy",
+            Kind("python", target.dtype) if span is None else array_kind(value.dtype),
+            target,
+            effects,
+            implicit=True,
+            shape=result.shape,
+            proof=None if span is None else Proof(span, array_span(result)),
+        )
+        sums = site.add(key, sums)
+    sums.count += 1
+    sums.copies += 1
+    sums.read += 0 if parsed else value.nbytes
+    sums.written += result.nbytes
+
+
+def _at_once(context: Context, original: Callable[..., Any], memory: Memory) -> Callable[..., Any]:
+    """Return a `numpy_function` that counts what it hands over, where it calls at once."""
+    from tensorflow.python.eager import context as eager
+
+    local, site_of = context.recorder.local, context.places.site
+
+    def py_func_common(func: Any, inp: Any, *args: Any, **kwargs: Any) -> Any:
+        site = None
+        try:
+            table = local.table
+            if not table.quiet and eager.executing_eagerly():
+                site = site_of(table, sys._getframe(1))
+        except Exception as error:
+            context.recorder.fault("tensorflow numpy_function", error)
+        if site is None:
+            return original(func, inp, *args, **kwargs)
+
+        def called(*arrays: Any) -> Any:
+            try:
+                for given, array in zip(inp, arrays, strict=True):
+                    if hasattr(given, "_datatype_enum") and array.ndim:
+                        shared = memory.address(given) == memory.array_address(array)
+                        key = ("numpy_function", array.dtype, shared)
+                        _count(site, array, key, shared=shared, inward=True)
+            except Exception as error:
+                context.recorder.fault("tensorflow numpy_function", error)
+            return func(*arrays)
+
+        return original(called, inp, *args, **kwargs)
+
+    return py_func_common
 
 
 def _arrays(values: Any) -> Iterator[Array]:

@@ -41,6 +41,7 @@ def install_reads(context: Context, memory: Memory) -> None:
     replace(ops.EagerTensor, "_numpy_internal", lambda original: _wrap(context, original, memory))
     for name in TENSOR_READS:
         replace(base, name, lambda original: _unbox(context, original, _tensor_kind))
+    replace(variable, "__array__", lambda original: _array_of_variable(context, original))
     for name in VARIABLE_READS:
         replace(variable, name, lambda original: _unbox(context, original, _variable_kind))
 
@@ -159,6 +160,62 @@ def _start_array(tensor: Any, result: Any, memory: Memory, *, shared: bool) -> S
         shape=tensor._shape_tuple(),
         proof=None if span is None else Proof(span, array_span(result)),
     )
+
+
+def _array_of_variable(context: Context, original: Callable[..., Any]) -> Any:
+    """Return an `__array__` of variables that counts all copies of one call as one conversion.
+
+    The value is copied out, then cast where NumPy asks for another dtype. `np.array` copies that
+    result once more: it first asks for a copy, in words that TensorFlow does not know.
+    """
+    local, site_of = context.recorder.local, context.places.site
+    refused_copy: set[int] = set()
+
+    def __array__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        table = local.table
+        if table.quiet:
+            return original(self, *args, **kwargs)
+        table.quiet += 1
+        try:
+            try:
+                started = time.perf_counter_ns()
+                result = original(self, *args, **kwargs)
+                elapsed = time.perf_counter_ns() - started
+            except TypeError:
+                if kwargs.get("copy"):
+                    refused_copy.add(id(table))
+                raise
+            copied_after = id(table) in refused_copy
+            refused_copy.discard(id(table))
+            try:
+                site = site_of(table, sys._getframe(1))
+                if site is not None and result.ndim:
+                    _count_variable(site, self, result, elapsed, copied_after=copied_after)
+            except Exception as error:
+                context.recorder.fault("tensorflow Variable.__array__", error)
+        finally:
+            table.quiet -= 1
+        return result
+
+    return __array__
+
+
+def _count_variable(
+    site: Site, variable: Any, result: Any, elapsed_ns: int, *, copied_after: bool
+) -> None:
+    number = variable.dtype.as_datatype_enum
+    origin, target = kind_of(number, variable.device), array_kind(result.dtype)
+    key = (number, variable.device, result.dtype, "variable")
+    sums = site.groups.get(key)
+    if sums is None:
+        effects = effects_between(origin, target)
+        sums = site.add(key, Sums("copy", origin, target, effects, shape=result.shape))
+    out, cast = result.size * itemsize(number), origin.dtype != target.dtype
+    sums.count += 1
+    sums.copies += 1 + cast + copied_after
+    sums.read += out * (1 + cast) + result.nbytes * copied_after
+    sums.written += out + result.nbytes * (cast + copied_after)
+    sums.elapsed_ns += elapsed_ns
 
 
 def _tensor_kind(tensor: Any) -> tuple[int, str, int]:
