@@ -148,7 +148,7 @@ def _check(status: int) -> None:
 
 def _dtype(schema: _Schema) -> str:
     if schema.dictionary:
-        return _dtype(_Schema.from_address(schema.dictionary))
+        return "category"
     name = schema.format.decode()
     if name.startswith("+w:"):
         return _dtype(_child(_Schema, schema, 0))

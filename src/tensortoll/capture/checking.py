@@ -31,7 +31,7 @@ MOST_REPETITIONS: Final = 9
 
 CHANGES_SOMETHING: Final = frozenset(
     "copy_ assign assign_add assign_sub share_memory_ load_state_dict set_weights set_value "
-    "copyto load_weights from_generator []=".split()
+    "copyto load_weights from_generator get set []=".split()
 )
 MAKES_ANEW: Final = frozenset(
     "zeros ones empty full arange linspace eye zeros_like ones_like full_like stack concatenate "

@@ -121,7 +121,10 @@ class Expression:
                 if self.rule == "gather" and is_container(value):
                     held = Gathered()
                     held.add(value, RUNNING.describe)
-                    seen = seen or objects(value)
+                    if type(value) is dict or (type(value) is tuple and held.arrays):
+                        seen = objects(value)
+                    elif type(value) is tuple:
+                        seen = None  # a shape
                 if seen is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
@@ -246,16 +249,16 @@ class Expression:
                 RUNNING.exports.add(result, inputs[0].kind)
             return
         out = RUNNING.describe(result)
-        if lent:
+        if self.rule == "gather" and out is not None and out.memory:
+            held: Gathered = entry[2] if entry is not None and entry[2:] else Gathered()
+            held.take(lent or [])
+            if held.arrays:
+                held.judge(site, out, elapsed)
+                return
+        elif lent:
             judge_lent(site, lent, inputs[0] if inputs else None, out)
-        if not inputs:
-            return
-        seen: Seen | None = inputs[0]
-        if entry is not None and entry[2:] and out is not None:
-            held: Gathered = entry[2]
-            seen, out = held.apart_from(out) if held.arrays else (seen, out)
-        if seen is not None:
-            judge(site, seen, out, result, elapsed, self.rule)
+        if inputs:
+            judge(site, inputs[0], out, result, elapsed, self.rule)
 
     def _pending(self, frame: object) -> list[Any] | None:
         recorder = RUNNING.recorder

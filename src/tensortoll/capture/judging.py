@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Final
 
 from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read, changes, fresh_bytes, is_one_run, is_python
+from tensortoll.capture.seen import Seen, bytes_read, changes, fresh_bytes, is_one_run
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
@@ -27,7 +27,7 @@ def judge(
             add(site, seen, out, "copy", ("parse",), 0, out.nbytes, elapsed_ns)
         return
     if out is None or not out.memory:
-        if seen.nbytes and is_python(result):
+        if seen.nbytes and consists_of_objects(result):
             _judge_unboxed(site, seen, result, elapsed_ns)
         return
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
@@ -40,7 +40,21 @@ def judge(
         return
     # What is shared was not read: of a table, often only some columns are copied.
     read = max(bytes_read(seen) - (out.nbytes - fresh), 0)
-    add(site, seen, out, "copy", _effects(seen, out, rule), read, fresh, elapsed_ns)
+    effects = _effects(seen, out, rule)
+    if seen.handed and getattr(result, "base", result) is None:
+        # What was handed out was copied once more, into memory of the array's own.
+        read, written = read + seen.handed, fresh + seen.handed
+        add(site, seen, out, "copy", effects, read, written, elapsed_ns, copies=2)
+    else:
+        add(site, seen, out, "copy", effects, read, fresh, elapsed_ns)
+
+
+def consists_of_objects(result: object) -> bool:
+    """Say whether a result consists of Python objects; a dict of columns does not."""
+    if type(result) is dict:
+        first = next(iter(result.values()), None)
+        return type(first) in (list, dict, tuple, str, float, int, bool)
+    return type(result) in (list, tuple, float, int, bool, complex, str, bytes)
 
 
 def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> None:

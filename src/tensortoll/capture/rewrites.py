@@ -26,8 +26,9 @@ class Rewrites:
     """Rule by the name of an attribute that converts when it is read: `values`."""
     functions: Mapping[str, str] = field(default_factory=dict)
     """Rule by the dotted name of a function, as the library knows it: `numpy.asarray`."""
-    named: frozenset[str] = frozenset()
-    """Functions that take a name before their data."""
+    positions: Mapping[str, int] = field(default_factory=dict)
+    """Where a function's data stand among its arguments, if not first. What may be left out before
+    them counts: of `Series("name", data)` and `Series(data)`, the last one up to there is taken."""
     readers: frozenset[str] = frozenset()
     """Libraries whose functions read arrays of other libraries through a protocol in C."""
     read_from: frozenset[str] = frozenset()
@@ -44,7 +45,7 @@ class Rewrites:
             {**self.methods, **other.methods},
             {**self.attributes, **other.attributes},
             {**self.functions, **other.functions},
-            self.named | other.named,
+            {**self.positions, **other.positions},
             self.readers | other.readers,
             self.read_from | other.read_from,
             {**self.rarely, **other.rarely},
@@ -67,19 +68,19 @@ DATA_NAMES: Final = frozenset(
 """What libraries call the argument that holds the data."""
 
 
-def data_argument(node: ast.Call, *, named: bool) -> ast.expr | None:
+def data_argument(node: ast.Call, position: int) -> ast.expr | None:
     """Return the argument of a call that holds its data; None where it is not written out.
 
     Args:
         node: The call.
-        named: Whether a name may come before the data.
+        position: See `Rewrites.positions`.
     """
     by_name = [one.value for one in node.keywords if one.arg in DATA_NAMES]
-    if by_name and (named or not node.args):
+    if by_name and (position or not node.args):
         return by_name[0]
     if not node.args:
         return None
-    found = node.args[min(named, len(node.args) - 1)]
+    found = node.args[min(position, len(node.args) - 1)]
     return None if isinstance(found, ast.Starred) else found
 
 

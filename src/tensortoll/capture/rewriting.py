@@ -157,7 +157,7 @@ class _Rewriter(ast.NodeTransformer):
         last = known.rpartition(".")[2]
         parts = dotted(node.func)
         shown = ".".join(parts) if parts and len(parts) > 1 else known
-        data = data_argument(node, named=known in self._rewrites.named)
+        data = data_argument(node, self._rewrites.positions.get(known, 0))
         if data is None:
             return node
         name = self._expression(node, rule, last, shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tensortoll.capture.addresses import overlap, read_bytes
@@ -32,11 +32,22 @@ class Seen(NamedTuple):
     identity: int
     pieces: tuple[Span, ...] = ()
     """Where the elements lie, if not in one span."""
+    dtypes: frozenset[str] = frozenset()
+    """Of the columns, where they have several; `kind` says `MIXED` then."""
+    order: str = ""
+    """In what order the elements lie, where strides can't tell: `csr`."""
+    handed: int = 0
+    """Bytes that the library writes to hand its elements out, where they can't be read in place."""
 
     @property
     def memory(self) -> tuple[Span, ...]:
         """Where the elements lie; empty for Python objects."""
         return self.pieces if self.span is None else (self.span,)
+
+    @property
+    def all_dtypes(self) -> frozenset[str]:
+        """The dtype, or those of the columns."""
+        return self.dtypes or frozenset((self.kind.dtype,))
 
     def holds(self, piece: Span) -> bool:
         """Say whether some of the elements lie in ``piece``."""
@@ -61,19 +72,19 @@ def joined(library: str, parts: Sequence[Part], shape: tuple[int, ...], identity
         identity: The object's `id`.
     """
     pieces = tuple(piece for part in parts for piece in part.pieces)
-    dtypes = {part.dtype for part in parts}
-    kind = Kind(library, common_dtype(dtypes) if parts else "object")
+    dtypes = frozenset(part.dtype for part in parts)
+    kind = Kind(library, common_dtype(dtypes))
     nbytes = sum(part.nbytes for part in parts)
+    several = dtypes if len(dtypes) > 1 else frozenset[str]()
     if len(pieces) == 1:
         strides = (1,) if len(shape) == 1 else ()
         return Seen(kind, pieces[0], nbytes, shape, strides, swapped=False, identity=identity)
-    return Seen(kind, None, nbytes, shape, (), swapped=False, identity=identity, pieces=pieces)
+    return Seen(kind, None, nbytes, shape, (), False, identity, pieces, several)
 
 
-def common_dtype(dtypes: Iterable[str]) -> str:
-    """Return the dtype that all parts have, or `MIXED`."""
-    found = set(dtypes)
-    return found.pop() if len(found) == 1 else MIXED
+def common_dtype(dtypes: frozenset[str]) -> str:
+    """Return the dtype that all parts have, or `MIXED`; `object` where there are no parts."""
+    return MIXED if len(dtypes) > 1 else next(iter(dtypes), "object")
 
 
 def fresh_bytes(seen: Seen, out: Seen) -> int:
@@ -84,15 +95,11 @@ def fresh_bytes(seen: Seen, out: Seen) -> int:
     return sum(piece.stop - piece.start for piece in fresh)
 
 
-def is_python(value: object) -> bool:
-    """Say whether a result consists of Python objects."""
-    return type(value) in (list, tuple, dict, float, int, bool, complex, str, bytes)
-
-
 def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:
     """Return what differs between two arrays of the same elements, beside their memory."""
     effects: list[Effect] = []
-    if seen.kind.dtype != out.kind.dtype:
+    # A record takes in elements of all dtypes as they are.
+    if seen.all_dtypes != out.all_dtypes and out.kind.dtype != "void":
         effects.append("cast")
     if seen.swapped != out.swapped or _laid_out_anew(seen, out):
         effects.append("layout")
@@ -101,6 +108,8 @@ def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:
 
 def _laid_out_anew(seen: Seen, out: Seen) -> bool:
     """Say whether elements that follow one another did not do so before, as far as is known."""
+    if seen.order and out.order:
+        return seen.order != out.order
     if not _is_strided(seen) or not _is_strided(out):
         return False
     if seen.shape == out.shape:

@@ -144,27 +144,28 @@ class Watch:
         RUNNING.exports = self._context.exports
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
-        later = [library for library in self._probes if not probes.is_loaded(library)]
+        later = [module for module in self._probes if not probes.is_loaded(module)]
         self._arrivals = Arrivals((*later, "multiprocessing"), self._add)
         self._arrivals.start()
         if probes.is_loaded("multiprocessing"):
             self._workers.install()
-        for library in self._probes:
-            if probes.is_loaded(library):
-                self._add(library)
+        for module in self._probes:
+            if probes.is_loaded(module):
+                self._add(module)
         RUNNING.recorder = self.recorder
 
-    def _add(self, library: str) -> None:
+    def _add(self, module: str) -> None:
         """Hook a library. A probe that can't must not keep the user's code from running."""
         began = time.perf_counter_ns()
         try:
-            if library == "multiprocessing":
+            if module == "multiprocessing":
                 self._workers.install()
                 return
-            self._probes[library].install(self._context)
-            self.libraries.append(library)
+            probe = self._probes[module]
+            probe.install(self._context)
+            self.libraries.append(probe.library)
         except Exception as error:
-            self.recorder.fault(f"could not watch {library}", error)
+            self.recorder.fault(f"could not watch {module}", error)
         if self._started_ns:
             self._own_ns += time.perf_counter_ns() - began
 
@@ -187,8 +188,9 @@ class Watch:
 
     def describe(self, value: object) -> Seen | None:
         """Return an array of any library that was watched in numbers; None for what is none."""
+        by_library = {probe.library: probe for probe in self._probes.values()}
         for base in type(value).__mro__:
-            probe = self._probes.get(base.__module__.partition(".")[0])
+            probe = by_library.get(base.__module__.partition(".")[0])
             if probe is not None:
                 return probe.describe(value)
         return None

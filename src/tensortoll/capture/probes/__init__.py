@@ -24,17 +24,21 @@ from tensortoll.capture.seen import Seen
 ENTRY_POINTS: Final = "tensortoll.probes"
 
 KNOWN: Final[Mapping[str, str]] = {
+    "cupy": "tensortoll.capture.probes.cupy:CupyProbe",
     "jax": "tensortoll.capture.probes.jax:JaxProbe",
     "keras": "tensortoll.capture.probes.keras:KerasProbe",
-    "PIL": "tensortoll.capture.probes.pillow:PillowProbe",
     "numpy": "tensortoll.capture.probes.numpy:NumpyProbe",
     "pandas": "tensortoll.capture.probes.pandas:PandasProbe",
+    "PIL.Image": "tensortoll.capture.probes.pillow:PillowProbe",
     "polars": "tensortoll.capture.probes.polars:PolarsProbe",
     "pyarrow": "tensortoll.capture.probes.pyarrow:PyarrowProbe",
+    "scipy.sparse": "tensortoll.capture.probes.scipy:ScipyProbe",
+    "sklearn": "tensortoll.capture.probes.sklearn:SklearnProbe",
     "tensorflow": "tensortoll.capture.probes.tensorflow:TensorflowProbe",
     "torch": "tensortoll.capture.probes.torch:TorchProbe",
+    "xarray": "tensortoll.capture.probes.xarray:XarrayProbe",
 }
-"""Where the probe of each library stands, by the library's import name."""
+"""Where the probe of each library stands, by the module that is imported before it has work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Probe(Protocol):
     """Knows at which points of one library array data crosses a border."""
 
     library: str
-    """Import name: in `sys.modules` once the library is in use."""
+    """Import name, which stands in recordings."""
     explicit: frozenset[str]
     """Names of calls that ask for a conversion; under all others it is implicit."""
     rewrites: Rewrites
@@ -65,7 +69,7 @@ class Probe(Protocol):
 
 
 def known_libraries() -> dict[str, str]:
-    """Return where the probes stand, those of other packages included, by import name."""
+    """Return where the probes stand, those of other packages included, by module to wait for."""
     return {**_of_other_packages(tuple(sys.path)), **KNOWN}
 
 
@@ -75,15 +79,15 @@ def _of_other_packages(path: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
-def is_loaded(library: str) -> bool:
-    """Say whether a library was imported, to its end."""
-    module = sys.modules.get(library)
+def is_loaded(name: str) -> bool:
+    """Say whether a module was imported, to its end."""
+    module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return module is not None and not getattr(spec, "_initializing", False)
 
 
 def load_probes(fault: Callable[[str, BaseException], None]) -> dict[str, Probe]:
-    """Return a new probe of each library, by import name. Imports none of the libraries.
+    """Return a new probe of each library, by module to wait for. Imports none of the libraries.
 
     Args:
         fault: Told of a probe that can't be loaded; the others are not kept from their work.

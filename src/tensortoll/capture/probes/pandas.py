@@ -6,11 +6,11 @@ frames that NumPy's functions read on the way to a result, rows that are iterate
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.probes import Context
+from tensortoll.capture.expressions import Describe
+from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
 from tensortoll.capture.probes.pyarrow import part_of_chunks
 from tensortoll.capture.rewrites import Rewrites
@@ -23,7 +23,7 @@ METHODS: Final = (
 ).split()
 
 
-class PandasProbe:
+class PandasProbe(DescribedProbe):
     """Watches pandas."""
 
     library = "pandas"
@@ -37,20 +37,18 @@ class PandasProbe:
         },
     )
 
-    def install(self, context: Context) -> None:  # noqa: ARG002 - nothing of pandas' is replaced
-        """Make frames, their columns and indexes known to the rewritten expressions."""
+    def describers(self) -> Mapping[type, Describe | None]:
+        """Return how frames, their columns and indexes are described."""
         import pandas as pd
 
-        RUNNING.describers[pd.DataFrame] = describe_frame
-        RUNNING.describers[pd.Series] = describe_column
-        RUNNING.describers[pd.Index] = describe_column
-        RUNNING.describers[pd.api.extensions.ExtensionArray] = describe_column
-        # Neither has elements in memory.
-        RUNNING.describers[pd.RangeIndex] = RUNNING.describers[pd.MultiIndex] = None
-
-    def describe(self, value: Any) -> Seen | None:
-        """Return a frame, a column or an index in numbers."""
-        return RUNNING.describe(value)
+        return {
+            pd.DataFrame: describe_frame,
+            pd.Series: describe_column,
+            pd.Index: describe_column,
+            pd.api.extensions.ExtensionArray: describe_column,
+            pd.RangeIndex: None,  # these two have no elements in memory
+            pd.MultiIndex: None,
+        }
 
 
 def describe_frame(frame: Any) -> Seen:
@@ -105,7 +103,5 @@ def _parts(values: Any) -> Iterator[Part]:
 
 def _meant(dtype: Any) -> str | None:
     """Return what the numbers in an array stand for, where they stand for something else."""
-    meant = dtype.categories.dtype if hasattr(dtype, "categories") else dtype
-    if str(meant) in {"str", "string"}:
-        return "str"
-    return str(meant) if meant is not dtype else None
+    name = str(dtype)
+    return {"str": "str", "string": "str", "category": "category"}.get(name)

@@ -6,17 +6,18 @@ of its encoder; decoding a file, which is no conversion.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tensortoll.capture.arrow import exported_array
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.probes import Context
+from tensortoll.capture.expressions import Describe
+from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.rewrites import Rewrites
 from tensortoll.capture.seen import Seen
 from tensortoll.model import Kind, Span
 
 MAKERS: Final = "fromarray frombuffer frombytes fromarrow".split()
-METHODS: Final = "tobytes getdata copy".split()
+METHODS: Final = "tobytes copy".split()
 _DTYPES: Final = {"1": "bool", "I": "int32", "F": "float32", "I;16": "uint16", "I;16B": "uint16"}
 """Of the array that NumPy makes of an image, by its mode; `uint8` for all others."""
 _SIZES: Final = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2}
@@ -26,7 +27,7 @@ _ELSEWHERE: Final = Span(0, 0)
 No array can lie there: neither blocks apart nor what does not exist are an array's memory."""
 
 
-class PillowProbe:
+class PillowProbe(DescribedProbe):
     """Watches Pillow."""
 
     library = "PIL"
@@ -34,17 +35,14 @@ class PillowProbe:
     rewrites = Rewrites(
         methods=dict.fromkeys(METHODS, "convert"),
         functions={f"PIL.Image.{name}": "convert" for name in MAKERS},
+        positions={"PIL.Image.frombytes": 2, "PIL.Image.frombuffer": 2},
     )
 
-    def install(self, context: Context) -> None:  # noqa: ARG002 - nothing of Pillow's is replaced
-        """Make images known to the rewritten expressions."""
+    def describers(self) -> Mapping[type, Describe | None]:
+        """Return how images are described."""
         from PIL import Image
 
-        RUNNING.describers[Image.Image] = describe_image
-
-    def describe(self, value: Any) -> Seen | None:
-        """Return an image in numbers."""
-        return RUNNING.describe(value)
+        return {Image.Image: describe_image}
 
 
 def describe_image(image: Any) -> Seen:
@@ -55,11 +53,19 @@ def describe_image(image: Any) -> Seen:
     shape = (height, width, bands) if bands > 1 else (height, width)
     core = getattr(image, "_im", None)
     memory = _memory(core)
-    span = memory[0] if len(memory) == 1 else None
-    nbytes = width * height * bands * _SIZES.get(image.mode, 1)
-    if span is not None and span is not _ELSEWHERE:
-        nbytes = span.stop - span.start
-    return Seen(kind, span, nbytes, shape, (), swapped=False, identity=id(image), pieces=memory)
+    payload = width * height * bands * _SIZES.get(image.mode, 1)
+    known = memory[0] is not _ELSEWHERE
+    return Seen(
+        kind,
+        memory[0] if known else None,
+        memory[0].stop - memory[0].start if known else payload,
+        shape,
+        (),
+        swapped=False,
+        identity=id(image),
+        pieces=() if known else memory,
+        handed=payload,
+    )
 
 
 def _memory(core: Any) -> tuple[Span, ...]:

@@ -6,12 +6,15 @@ Not seen: what a query does with its columns on the way; expressions and lazy fr
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tensortoll.capture.arrow import exported_stream
+from tensortoll.capture.containers import Gathered
 from tensortoll.capture.crossing import counted
-from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.expressions import RUNNING, Describe
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.torch.kinds import seen_tensor
 from tensortoll.capture.rewrites import Rewrites
 from tensortoll.capture.seen import Part, Seen, UnknownLayoutError, joined
@@ -20,11 +23,11 @@ MAKERS: Final = (
     "Series DataFrame from_numpy from_pandas from_arrow from_dict from_dicts from_records "
     "from_torch from_dataframe"
 ).split()
-METHODS: Final = "to_numpy to_list to_pandas to_arrow to_dict to_dicts rows row item cast".split()
+METHODS: Final = "to_numpy to_list to_pandas to_arrow to_dict to_dicts rows item cast".split()
 TO_TENSORS: Final = ("to_torch", "to_jax")
 
 
-class PolarsProbe:
+class PolarsProbe(DescribedProbe):
     """Watches polars."""
 
     library = "polars"
@@ -32,24 +35,23 @@ class PolarsProbe:
     rewrites = Rewrites(
         methods=dict.fromkeys(METHODS, "convert"),
         functions={f"polars.{name}": "gather" for name in MAKERS},
-        named=frozenset(("polars.Series",)),
+        positions={"polars.Series": 1},
     )
+
+    def describers(self) -> Mapping[type, Describe | None]:
+        """Return how frames and columns are described."""
+        import polars as pl
+
+        return {pl.Series: describe_column, pl.DataFrame: describe_frame}
 
     def install(self, context: Context) -> None:
         """Make frames and columns known to the rewritten expressions; replace four methods."""
-        import polars as pl
-
-        RUNNING.describers[pl.Series] = describe_column
-        RUNNING.describers[pl.DataFrame] = describe_frame
-        for owner in (pl.Series, pl.DataFrame):
+        super().install(context)
+        for owner in self.describers():
             for name in TO_TENSORS:
                 context.patches.replace(
                     owner, name, lambda original: counted(context, original, look=_tensor)
                 )
-
-    def describe(self, value: Any) -> Seen | None:
-        """Return a frame or a column in numbers."""
-        return RUNNING.describe(value)
 
 
 def describe_column(column: Any) -> Seen:
@@ -68,7 +70,7 @@ def _part(column: Any) -> Part:
     dtype = column.dtype
     if dtype in (pl.Categorical, pl.Enum):
         # Handed out as they are, categories are looked up anew; the numbers lie where they lie.
-        return exported_stream(column.to_physical().__arrow_c_stream__())._replace(dtype="str")
+        return exported_stream(column.to_physical().__arrow_c_stream__())._replace(dtype="category")
     if dtype == pl.Object or (dtype.is_nested() and _holds_categories(dtype)):
         msg = f"a column of {dtype}"
         raise UnknownLayoutError(msg)
@@ -81,7 +83,11 @@ def _holds_categories(dtype: Any) -> bool:
 
 
 def _tensor(value: Any) -> Seen | None:
-    """Return a tensor in numbers. Torch's hooks see tensors by themselves: no expression does."""
+    """Return a tensor, or a dict of them. Torch's hooks see them by themselves: no expression."""
+    if type(value) is dict:
+        held = Gathered()
+        held.add(value, _tensor)
+        return held.whole()
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return seen_tensor(value)

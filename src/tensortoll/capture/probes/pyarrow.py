@@ -5,25 +5,26 @@ Not seen: what other libraries do with Arrow data on their way (readers of files
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tensortoll.capture.arrow import exported_array, exported_stream
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.probes import Context
+from tensortoll.capture.expressions import Describe
+from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.rewrites import Rewrites
 from tensortoll.capture.seen import Part, Seen, joined
+from tensortoll.model import Span
 
-MAKERS: Final = "array scalar chunked_array table record_batch".split()
+MAKERS: Final = "array chunked_array table record_batch".split()
 CLASS_MAKERS: Final = {
     "Array": ("from_pandas",),
     "Table": ("from_pandas", "from_arrays", "from_pydict", "from_pylist"),
     "RecordBatch": ("from_pandas", "from_arrays", "from_pydict", "from_pylist"),
-    "Tensor": ("from_numpy",),
 }
-METHODS: Final = "to_numpy to_pandas to_pylist to_pydict tolist cast item as_py".split()
+METHODS: Final = "to_numpy to_pandas to_pylist to_pydict tolist cast".split()
 
 
-class PyarrowProbe:
+class PyarrowProbe(DescribedProbe):
     """Watches PyArrow."""
 
     library = "pyarrow"
@@ -42,18 +43,17 @@ class PyarrowProbe:
         },
     )
 
-    def install(self, context: Context) -> None:  # noqa: ARG002 - nothing of PyArrow's is replaced
-        """Make arrays, chunked arrays and tables known to the rewritten expressions."""
+    def describers(self) -> Mapping[type, Describe | None]:
+        """Return how arrays, chunked arrays and tables are described."""
         import pyarrow as pa
 
-        RUNNING.describers[pa.Array] = describe_array
-        RUNNING.describers[pa.ChunkedArray] = describe_chunks
-        RUNNING.describers[pa.Table] = describe_table
-        RUNNING.describers[pa.RecordBatch] = describe_batch
-
-    def describe(self, value: Any) -> Seen | None:
-        """Return an array or a table in numbers."""
-        return RUNNING.describe(value)
+        return {
+            pa.Array: describe_array,
+            pa.ChunkedArray: describe_chunks,
+            pa.Table: describe_table,
+            pa.RecordBatch: describe_batch,
+            pa.Buffer: describe_buffer,
+        }
 
 
 def describe_array(array: Any) -> Seen:
@@ -86,3 +86,9 @@ def part_of_array(array: Any) -> Part:
 def part_of_chunks(chunked: Any) -> Part:
     """Return where a chunked array lies."""
     return exported_stream(chunked.__arrow_c_stream__())
+
+
+def describe_buffer(buffer: Any) -> Seen:
+    """Return bare memory in numbers."""
+    span = Span(buffer.address, buffer.address + buffer.size)
+    return joined("pyarrow", [Part("uint8", (span,), buffer.size)], (buffer.size,), id(buffer))
