@@ -5,12 +5,14 @@ Recordings as real cells leave them, shared by the tests of the report.
 import pytest
 
 from tensortoll.model import (
+    NO_LINE,
     Conversion,
     Failure,
     Finding,
     Hazard,
     Kind,
     LineCost,
+    Peak,
     Place,
     Proof,
     Route,
@@ -134,10 +136,23 @@ def costly(*, observed=False):
         sources=(COSTLY,),
         elapsed_ns=1_840_000_000,
         lines=(
+            LineCost(COSTLY, NO_LINE, 0, 496_796_000),
+            LineCost(COSTLY, 2, 1, 90_000, 3_000, 20, 3_000, apart=(("objects", 2_097_152),)),
             LineCost(COSTLY, 3, 1, 112_000_000, 80_000_000, 1, 80_000_000),
             LineCost(COSTLY, 4, 1, 31_200_000, 40_000_832, 4, 120_000_000, 832),
-            LineCost(COSTLY, 5, 1, 4_000, 0, 0, 120_000_000),
-            LineCost(COSTLY, 6, 64, 1_200_000_000, 1_200_000_000, 900, 190_000_000, 30_000_000),
+            LineCost(COSTLY, 5, 1, 4_000, 352, 1, 120_000_352),
+            LineCost(
+                COSTLY,
+                6,
+                64,
+                1_200_000_000,
+                1_200_000_000,
+                900,
+                190_000_000,
+                30_000_000,
+                hidden_bytes=29_000_000,
+                hidden_via="keras/src/trainers/data_adapters/array_data_adapter.py:272",
+            ),
         )
         if observed
         else (),
@@ -166,7 +181,11 @@ def costly(*, observed=False):
         )
         if observed
         else (),
-        overhead_ns=21_000_000,
+        overhead_ns=251_000_000 if observed else 21_000_000,
+        overheads=(("hooks", 21_000_000), ("memory", 190_000_000), ("time", 40_000_000))
+        if observed
+        else (),
+        peak=Peak(190_000_000, 40_000_000, 40_000_000) if observed else None,
         blind_spots=(),
     )
 

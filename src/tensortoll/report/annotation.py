@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tensortoll.model import Conversion, Failure, Finding, Hazard, LineCost, Source
+from tensortoll.model import NO_LINE, Conversion, Failure, Finding, Hazard, LineCost, Peak, Source
 from tensortoll.report.columns import chosen
+from tensortoll.report.memory import hidden, is_hidden, set_apart
 from tensortoll.report.printable import offset, printable, printable_line
 from tensortoll.report.values import Column, Fold, Line, Message, Note, Tone
 from tensortoll.report.verdict import Evidence, counted
@@ -29,8 +30,9 @@ COSTLY_LINES: Final = 200
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AROUND: Final = 1
 _SHORTEST_FOLD: Final = 4
-_SLOWEST: Final = 5
-"""So many lines without conversions are shown for the time they took."""
+_WORST: Final = 5
+"""So many lines are shown for the time they took, and as many for what they allocated."""
+_BETWEEN: Final = "(between the lines: waiting, display)"
 
 
 @dataclass(slots=True)
@@ -40,9 +42,15 @@ class _Found:
     conversions: list[Conversion] = field(default_factory=list)
     marks: list[Message] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    asides: tuple[Message, ...] = ()
     cost: LineCost | None = None
     moved: int = 0
     copied: int = 0
+
+    @property
+    def held(self) -> int:
+        """Memory that all lines held when this one allocated."""
+        return 0 if self.cost is None else self.cost.peak_bytes
 
     @property
     def weight(self) -> tuple[bool, int, int]:
@@ -52,7 +60,12 @@ class _Found:
 
 
 def annotated(
-    source: Source, evidence: Evidence, costs: Sequence[LineCost], max_lines: int = COSTLY_LINES
+    source: Source,
+    evidence: Evidence,
+    costs: Sequence[LineCost],
+    max_lines: int = COSTLY_LINES,
+    *,
+    peak: Peak | None = None,
 ) -> tuple[tuple[Column, ...], tuple[Line | Fold, ...]]:
     """Return the columns beside a source, and its lines or what stands for them.
 
@@ -61,16 +74,21 @@ def annotated(
         evidence: What is known about it.
         costs: What its lines took, if that was observed.
         max_lines: How many lines with something to say are shown at most.
+        peak: The most memory held at one time, if that was observed.
     """
+    between = [one for one in costs if one.line == NO_LINE and one.elapsed_ns]
+    costs = [one for one in costs if one.line != NO_LINE]
     found = _by_line(evidence, costs)
     texts = lines_of(source.text or "")
     told = {line for line, one in found.items() if one.conversions or one.marks or one.failures}
     costly = set(heapq.nlargest(max_lines, sorted(told), key=lambda line: found[line].weight))
-    slow = heapq.nlargest(_SLOWEST, costs, key=lambda one: one.elapsed_ns)
-    shown = _shown_lines(costly | {one.line for one in slow}, len(texts))
-    columns, cells = chosen(
-        {line: (found[line].conversions, found[line].cost) for line in shown if line in found}
-    )
+    for taken in ("elapsed_ns", "allocated_bytes"):
+        worst = heapq.nlargest(_WORST, costs, key=lambda one: int(getattr(one, taken)))
+        costly |= {one.line for one in worst}
+    shown = _shown_lines(costly, len(texts))
+    known = {line: (found[line].conversions, found[line].cost) for line in shown if line in found}
+    columns, cells = chosen({**known, **{one.line: ((), one) for one in between}})
+    highest = max((one.peak_bytes for one in costs), default=0) if peak is None else peak.total
     most = max((one.copied for one in found.values()), default=0)
     everything = sum(one.copied for one in found.values())
     lines: list[Line | Fold] = []
@@ -90,10 +108,13 @@ def annotated(
                 one.copied / most if most else 0.0,
                 tone,
                 _notes(text, one, tone),
+                min(one.held / highest, 1.0) if highest else 0.0,
             )
         )
     beyond = max([len(texts), *told], default=0) + 1
     lines += _fold(range(previous + 1, beyond), len(texts), converting, found)
+    if between:
+        lines.append(Line(NO_LINE, _BETWEEN, cells[NO_LINE], 0.0, "plain"))
     return columns, tuple(lines)
 
 
@@ -107,9 +128,9 @@ def _by_line(evidence: Evidence, costs: Sequence[LineCost]) -> dict[int, _Found]
             line.copied += one.totals.bytes_written
     for cost in costs:
         found[cost.line].cost = cost
-        if cost.unexplained_bytes >= WORTH_BYTES:
-            text = f"{format_bytes(cost.unexplained_bytes)} allocated, not by a conversion seen"
-            found[cost.line].marks.append(Message("warm", "unexplained", (text,)))
+        found[cost.line].asides = tuple(set_apart(cost))
+        if is_hidden(cost):
+            found[cost.line].marks.append(hidden(cost))
     for failure in evidence.failures:
         found[failure.line].failures.append(failure)
     for hazard in evidence.hazards:
@@ -209,6 +230,7 @@ def _notes(text: str, found: _Found, tone: Tone) -> tuple[Note, ...]:
     if len(known) > len(rows):
         general.append(_more(known, rows))
     general += found.marks[:ROWS_OF_A_LINE]
+    general += found.asides
     notes = [Note(*span, tuple(messages)) for span, messages in sorted(spans.items())]
     return (*notes, Note(0, 0, tuple(general))) if general else tuple(notes)
 

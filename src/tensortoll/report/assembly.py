@@ -10,6 +10,7 @@ from typing import Final
 from tensortoll.model import Conversion, Source
 from tensortoll.recording import Recording
 from tensortoll.report.annotation import COSTLY_LINES, annotated
+from tensortoll.report.memory import is_hidden
 from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble
 from tensortoll.report.values import Report
@@ -98,7 +99,7 @@ def _built(
         name = printable(title, NAME_LIMIT)
         return Report(name, known, sentence, tone, footer=tuple(trouble(recording)))
     costs = [one for one in recording.lines if one.source == source]
-    columns, lines = annotated(source, evidence, costs, max_lines)
+    columns, lines = annotated(source, evidence, costs, max_lines, peak=recording.peak)
     return Report(
         printable(title, NAME_LIMIT),
         about,
@@ -120,6 +121,7 @@ def _by_source(recording: Recording, worth: int = WORTH_BYTES) -> dict[Source, E
         *(one.source for one in recording.failures),
         *(one.source for one in recording.hazards),
         *(one.source for one in recording.findings),
+        *(one.source for one in recording.lines if is_hidden(one)),
     }
     return {
         source: Evidence(
@@ -128,6 +130,7 @@ def _by_source(recording: Recording, worth: int = WORTH_BYTES) -> dict[Source, E
             tuple(one for one in recording.hazards if one.source == source),
             tuple(one for one in recording.findings if one.source == source),
             worth,
+            tuple(one for one in recording.lines if one.source == source and is_hidden(one)),
         )
         for source in named
     }

@@ -7,7 +7,7 @@ from typing import Final
 
 from tensortoll.model import Conversion, LineCost, Source
 from tensortoll.report.values import Column
-from tensortoll.report.words import cast_text
+from tensortoll.report.words import WORTH_BYTES, cast_text
 from tensortoll.sizes import format_bytes, format_count, format_time, format_times
 
 _Known = tuple[Sequence[Conversion], LineCost | None]
@@ -72,7 +72,8 @@ def _hits(_: Sequence[Conversion], cost: LineCost) -> str:
 
 
 def _allocated(_: Sequence[Conversion], cost: LineCost) -> str:
-    return format_bytes(cost.allocated_bytes) if cost.allocated_bytes else ""
+    # Python's own bookkeeping, and ours, comes with every line.
+    return format_bytes(cost.allocated_bytes) if cost.allocated_bytes >= WORTH_BYTES else ""
 
 
 def _peak(_: Sequence[Conversion], cost: LineCost) -> str:
@@ -82,17 +83,19 @@ def _peak(_: Sequence[Conversion], cost: LineCost) -> str:
 COPIED: Final = "copied"
 CONVERTING: Final = "converting"
 LINE_TIME: Final = "time"
+PEAK: Final = "peak"
+"""Drawn as a bar, where there is room for one: its numbers are on a line in the headline."""
 _TIMES: Final = (CONVERTING, LINE_TIME)
 _NO_COST: Final = LineCost(Source("", None), 0)
 
 # In the order in which they are read. To add one: a function and a line.
 _COLUMNS: Final[tuple[tuple[Column, _Cell], ...]] = (
-    (Column(LINE_TIME, "time", 4), _time),
-    (Column("hits", "hits", 7), _hits),
-    (Column("allocated", "allocated", 6), _allocated),
-    (Column("peak", "peak", 5), _peak),
+    (Column(LINE_TIME, "time", 2), _time),
+    (Column("hits", "hits", 6), _hits),
+    (Column("allocated", "allocated", 5), _allocated),
+    (Column(PEAK, "peak", 4), _peak),
     (Column(COPIED, "copied", 0), _copied),
     (Column("cast", "cast", 1), _cast),
-    (Column("count", "count", 2), _count),
+    (Column("count", "count", 7), _count),
     (Column(CONVERTING, "time", 3), _converting),
 )

@@ -18,6 +18,7 @@ ENTRIES: Final = 20
 SENTENCES: Final = 20
 """So many blind spots, and so many faults, are shown."""
 _Thing = TypeVar("_Thing")
+_WATCHED: Final = {"hooks": "conversions", "memory": "memory", "time": "line times"}
 _REPEATED: Final = re.compile(r".* \(x([0-9]{1,18})\)", re.DOTALL)
 
 
@@ -37,7 +38,8 @@ def footer(recording: Recording) -> tuple[str, ...]:
     if recording.overhead_ns:
         share = format_share(recording.overhead_ns, recording.elapsed_ns)
         of_all = f" ({share} of the time)" if share else ""
-        lines.append(f"Watching cost about {format_time(recording.overhead_ns)}{of_all}.")
+        parts = _parts_of_cost(recording)
+        lines.append(f"Watching cost about {format_time(recording.overhead_ns)}{of_all}{parts}.")
     if any(one.totals.elapsed_ns for one in recording.conversions):
         lines.append(_about_times(recording))
     return tuple(lines)
@@ -56,9 +58,18 @@ def _about_times(recording: Recording) -> str:
     observed = any(one.elapsed_ns for one in recording.lines)
     whose = "the whole line's" if observed else "those of the conversions alone"
     text = f"Times are {whose}, measured once: take them as approximations."
+    if recording.peak is not None:
+        text += " They were taken while memory was watched, which slows small steps most."
     if any(TRANSFERS.intersection(one.route.effects) for one in recording.conversions):
         text += " A transfer's time is that of the call, which may return before the data is there."
     return text
+
+
+def _parts_of_cost(recording: Recording) -> str:
+    told = [
+        f"{format_time(spent)} {_WATCHED.get(kind, kind)}" for kind, spent in recording.overheads
+    ]
+    return f": {', '.join(told)}" if len(told) > 1 else ""
 
 
 def _times(fault: str) -> int:

@@ -52,6 +52,7 @@ class Line:
     """A line of source with what it cost."""
 
     number: int
+    """From 1; 0 for what was between the lines."""
     text: str
     cells: tuple[str, ...]
     """One text for each column of the report."""
@@ -59,6 +60,8 @@ class Line:
     """Copied bytes, as part of those of the line that copied most: 0 to 1."""
     tone: Tone
     notes: tuple[Note, ...] = ()
+    level: float = 0.0
+    """Memory held when the line allocated, as part of the most that was ever held: 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

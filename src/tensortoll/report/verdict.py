@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tensortoll.model import Conversion, Failure, Finding, Hazard, Source, Totals
+from tensortoll.model import Conversion, Failure, Finding, Hazard, LineCost, Source, Totals
 from tensortoll.recording import Recording
+from tensortoll.report.memory import peak_text
 from tensortoll.report.printable import printable
 from tensortoll.report.values import Tone
 from tensortoll.report.words import ARROW, NAME_LIMIT, WORTH_BYTES, moved_bytes
@@ -22,11 +23,13 @@ class Evidence(NamedTuple):
     findings: Sequence[Finding]
     worth: int = WORTH_BYTES
     """From so many bytes on, what a line moved is worth showing."""
+    hidden: Sequence[LineCost] = ()
+    """Lines on which a library allocated what no conversion explains."""
 
     @property
     def is_healthy(self) -> bool:
         """Whether there is nothing worth a line."""
-        if self.failures or self.hazards or self.findings:
+        if self.failures or self.hazards or self.findings or self.hidden:
             return False
         moved: dict[tuple[Source, int], int] = {}
         for one in self.conversions:
@@ -60,6 +63,7 @@ def facts(evidence: Evidence, recording: Recording) -> tuple[str, ...]:
         counted(totals.count, "conversion"),
         f"{format_bytes(evidence.copied_bytes)} copied",
         _share(totals.elapsed_ns, recording.elapsed_ns),
+        peak_text(recording.peak),
     ]
     return tuple(fact for fact in known if fact)
 
@@ -68,7 +72,8 @@ def verdict(evidence: Evidence) -> tuple[Tone, str]:
     """Return what the numbers say in plain words, and how bad it is."""
     if evidence.is_healthy:
         return "quiet", _healthy(evidence)
-    sentences = [*_broken(evidence), *_copied(evidence), *_read(evidence), *_savings(evidence)]
+    sentences = [*_broken(evidence), *_copied(evidence), *_read(evidence)]
+    sentences += [*_hidden(evidence), *_savings(evidence)]
     if _broken(evidence):
         return "broken", " ".join(sentences)
     return ("hot" if evidence.copied_bytes >= WORTH_BYTES else "warm"), " ".join(sentences)
@@ -135,6 +140,15 @@ def _read(evidence: Evidence) -> list[str]:
     lines = {one.route.place.line for one in unboxed}
     where = f"on line {min(lines)}" if len(lines) == 1 else f"on {counted(len(lines), 'line')}"
     return [f"{format_bytes(total)} was turned into Python objects {where}."]
+
+
+def _hidden(evidence: Evidence) -> list[str]:
+    if not evidence.hidden:
+        return []
+    nbytes = format_bytes(sum(one.hidden_bytes for one in evidence.hidden))
+    lines = sorted({one.line for one in evidence.hidden})
+    where = f"line {lines[0]}" if len(lines) == 1 else counted(len(lines), "line")
+    return [f"Inside of libraries, {where} allocated {nbytes} that no conversion explains."]
 
 
 def _casts(conversions: Iterable[Conversion]) -> str:

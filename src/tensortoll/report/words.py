@@ -84,7 +84,7 @@ def message(one: Conversion, end_line: int | None = None) -> Message:
         took = format_time(totals.elapsed_ns) + (f" at {rate}" if rate else "")
         parts.append(f"{took} to launch alone" if route.launch_only else took)
     if route.via:
-        parts.append(f"via {_short_path(route.via)}")
+        parts.append(f"via {short_path(route.via)}")
     if route.where != "main":
         parts.append(printable(route.where, NAME_LIMIT))
     if one.proof is not None:
@@ -161,8 +161,8 @@ def _names(expression: str, operation: str) -> bool:
     return operation.rpartition(".")[2] in expression
 
 
-def _short_path(path: str) -> str:
-    """A file with its last folder, which is the part of a path that says which library it is."""
+def short_path(path: str) -> str:
+    """Return a file with its last folder, the part of a path that says which library it is."""
     pieces = path.replace("\\", "/").split("/")
     return printable("/".join(pieces[-2:]), NAME_LIMIT)
 

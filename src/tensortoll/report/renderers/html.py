@@ -16,6 +16,7 @@ from tensortoll.report.printable import printable
 from tensortoll.report.values import Entry, Fold, Line, Message, Note, Report, Section, Tone
 
 _COPIED: Final = "copied"
+_PEAK: Final = "peak"
 _MONO: Final = "font-family: var(--jp-code-font-family, ui-monospace, monospace)"
 _FONT: Final = f"font-size: 13px; {_MONO}"
 _SMALL: Final = "font-size: 13px; line-height: 1.45"
@@ -39,7 +40,10 @@ _TINT: Final[dict[Tone, str]] = {
     "hot": "rgba(224, 80, 42, 0.10)",
     "broken": "rgba(194, 65, 143, 0.10)",
 }
-_BAR_PX: Final = 64
+_LEVEL_FILL: Final = "rgba(66, 133, 200, 0.55)"
+_BARRED: Final = (_COPIED, _PEAK)
+"""Columns with a bar behind the number."""
+_BAR_PX: Final = 48
 _CELL: Final = (
     "padding: 0px 8px 0px 8px; text-align: right; vertical-align: top; white-space: nowrap; "
     "border: none"
@@ -135,7 +139,7 @@ def _source(report: Report) -> Iterator[str]:
     heads = []
     for column in report.columns:
         heads.append(_heading(column.heading))
-        if column.key == _COPIED:
+        if column.key in _BARRED:
             heads.append(_heading(""))
     yield (
         f'<thead><tr style="{_ROW}">{_heading("line")}{"".join(heads)}'
@@ -159,12 +163,15 @@ def _heading(text: str) -> str:
 
 
 def _line(report: Report, line: Line) -> str:
-    cells = [f'<td style="{_CELL}; {_MONO}; {_FAINT}">{line.number}</td>']
+    cells = [f'<td style="{_CELL}; {_MONO}; {_FAINT}">{line.number or ""}</td>']
     for column, text in zip(report.columns, line.cells, strict=True):
         style = f"; {_INK[line.tone]}" if column.key == _COPIED or not line.share else ""
         cells.append(f'<td style="{_CELL}{style}">{escape(text)}</td>')
-        if column.key == _COPIED:
-            cells.append(f'<td style="{_CELL}; text-align: left">{_bar(line)}</td>')
+        if column.key in _BARRED:
+            share, fill = (line.share, _FILL[line.tone])
+            if column.key == _PEAK:
+                share, fill = (line.level, _LEVEL_FILL)
+            cells.append(f'<td style="{_CELL}; text-align: left">{_bar(share, fill)}</td>')
     weight = "" if line.notes else f"; {_FAINT}"
     source = _pre(_underlined(line), weight)
     tint = f"background-color: {_TINT[line.tone]}" if line.tone in _TINT else _ROW
@@ -180,13 +187,13 @@ def _line(report: Report, line: Line) -> str:
     )
 
 
-def _bar(line: Line) -> str:
-    if not line.share:
+def _bar(share: float, fill: str) -> str:
+    if not share:
         return ""
-    pixels = max(round(line.share * _BAR_PX), 1)
+    pixels = max(round(share * _BAR_PX), 1)
     return (
         f'<span style="display: inline-block; width: {pixels}px; height: 10px; '
-        f'border-radius: 1px; background-color: {_FILL[line.tone]}"></span>'
+        f'border-radius: 1px; background-color: {fill}"></span>'
     )
 
 

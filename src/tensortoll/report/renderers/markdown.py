@@ -63,7 +63,7 @@ def _table(report: Report, lines: Iterable[Line]) -> Iterator[str]:
     yield "| " + " | ".join(headings) + " |"
     yield "| " + " | ".join([*["--:"] * (len(headings) - 1), ":--"]) + " |"
     for line in lines:
-        cells = [str(line.number)]
+        cells = [str(line.number or "")]
         for column, text in zip(report.columns, line.cells, strict=True):
             cells.append(_text(text))
             if column.key == _COPIED:

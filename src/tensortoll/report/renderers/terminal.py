@@ -23,6 +23,8 @@ from tensortoll.report.renderers.rows import (
 from tensortoll.report.values import Column, Fold, Line, Message, Note, Report, Section, Tone
 
 _COPIED: Final = "copied"
+_PEAK: Final = "peak"
+_PEAK_BAR: Final = 4
 _GAP: Final = 2
 _MARGIN: Final = 1
 _STRIP_ROWS: Final = 3
@@ -30,6 +32,8 @@ _STRIP_ROWS: Final = 3
 _GLIMPSE: Final = 12
 """So many characters of an expression that was cut off are enough to know it by."""
 _LEAST_ROOM: Final = 34
+_SOURCE_SHARE: Final = 36
+"""Per cent of the width that the source is given before columns are left out for it."""
 _BARS: Final = ((120, 8), (72, 4), (0, 1))
 _UNIT: Final = re.compile(r"(?<=\d) (?=[kMGTPEZY]?B\b|[nµm]?s\b|min\b|%)")
 _ACCENT: Final[dict[Tone, str]] = {
@@ -147,12 +151,12 @@ class _Source:
         self._bar = next(size for least, size in _BARS if on.width >= least)
         self._bar *= any(one.share for one in lines)
         widths = [
-            max(cells(column.heading), *(cells(one.cells[n]) for one in lines), 0)
+            max(cells(column.heading), *(cells(_cell(one, n, column)) for one in lines), 0)
             for n, column in enumerate(report.columns)
         ]
         longest = max((cells(one.text) for one in lines), default=0)
         kept = list(enumerate(report.columns))
-        wanted = min(longest, max(_LEAST_ROOM, on.width * 45 // 100))
+        wanted = min(longest, max(_LEAST_ROOM, on.width * _SOURCE_SHARE // 100))
         while self._room_beside(on, [widths[n] for n, _ in kept]) < wanted and len(kept) > 1:
             kept.remove(max(kept, key=lambda one: one[1].rank))
         self._kept: list[tuple[int, Column, int]] = [(n, one, widths[n]) for n, one in kept]
@@ -189,8 +193,9 @@ class _Source:
         return "".join(text + " " * _GAP for text in told)
 
     def _line(self, line: Line) -> Iterator[Row]:
-        number = " " * _MARGIN + str(line.number).rjust(self._gutter) + " " * _GAP
-        texts = [" " * (width - cells(line.cells[n])) + line.cells[n] for n, _, width in self._kept]
+        number = " " * _MARGIN + _numbered(line).rjust(self._gutter) + " " * _GAP
+        told = [(_cell(line, n, column), width) for n, column, width in self._kept]
+        texts = [" " * (width - cells(text)) + text for text, width in told]
         blocks = bar(line.share, self._bar) if self._bar else ""
         accent = _ACCENT[line.tone]
         shown = fitted(line.text, self._room)
@@ -247,6 +252,15 @@ class _Source:
         if all(len(self._wrapped(one, left)) <= _STRIP_ROWS for one in messages):
             return left
         return _MARGIN + self._gutter + 2 * _GAP
+
+
+def _cell(line: Line, number: int, column: Column) -> str:
+    text = line.cells[number]
+    return bar(line.level, _PEAK_BAR) if column.key == _PEAK and text else text
+
+
+def _numbered(line: Line) -> str:
+    return str(line.number) if line.number else ""
 
 
 def _told(message: Message, width: int) -> Row:
