@@ -1,0 +1,154 @@
+"""`DataLoader`: collate functions, workers that are forked, and those that can't be seen."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import tensortoll
+from tensortoll.capture import workers
+from tensortoll.model import Conversion
+
+ROWS, WIDTH, BATCH = 64, 128, 16
+F, D = 4 * ROWS * WIDTH, 8 * ROWS * WIDTH
+START = f"""
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+wide = np.ones(({ROWS}, {WIDTH})); narrow = wide.astype("f4"); tensor = torch.ones({ROWS}, {WIDTH})
+pairs = [(row, 3) for row in narrow]
+def own(rows):
+    return torch.from_numpy(np.stack(rows)).float()
+"""
+IN_WORKER = "a worker process"
+
+
+def on_last_lines(text: str) -> list[Conversion]:
+    recording = tensortoll.run_source(START + text, "case.py", {"__name__": "__main__"})
+    assert (recording.faults, recording.blind_spots) == ((), ())
+    first = START.index("def own")
+    line = START[:first].count("\n") + 1
+    return [one for one in recording.conversions if one.route.place.line >= line]
+
+
+def summed(rows: list[Conversion]) -> set[tuple[object, ...]]:
+    """Return what was counted, whatever line of the library did it."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for one in rows:
+        route = one.route
+        key = (route.outcome, "+".join(route.effects), route.place.line, route.where)
+        sums = found.setdefault(key, [0, 0, 0])
+        for i, value in enumerate(
+            (one.totals.count, one.totals.bytes_read, one.totals.bytes_written)
+        ):
+            sums[i] += value
+    return {(*key, *sums) for key, sums in found.items()}
+
+
+LINE, COLLATE = START.count("\n") + 1, START.count("\n")
+
+
+@pytest.mark.parametrize(("count", "where"), [(0, "main"), (2, IN_WORKER)])
+def test_the_default_collate_function_wraps_each_row(count: int, where: str) -> None:
+    """Arrays are shared row by row, and charged to the loop; stacking them computes."""
+    rows = on_last_lines(
+        f"for one in DataLoader(wide, {BATCH}, num_workers={count}, "
+        f"multiprocessing_context={'fork' if count else None!r}): pass"
+    )
+
+    assert summed(rows) == {("view", "", LINE, where, ROWS, 0, 0)}
+    assert all(one.route.implicit for one in rows)
+    assert all("collate.py" in (one.route.via or "") for one in rows)
+
+
+@pytest.mark.parametrize(("count", "where"), [(0, "main"), (2, IN_WORKER)])
+def test_a_collate_function_of_the_users_is_charged_inside(count: int, where: str) -> None:
+    """At its own lines: one view and one cast for each batch."""
+    rows = on_last_lines(
+        f"for one in DataLoader(wide, {BATCH}, collate_fn=own, num_workers={count}, "
+        f"multiprocessing_context={'fork' if count else None!r}): pass"
+    )
+
+    batches = ROWS // BATCH
+    assert summed(rows) == {
+        ("view", "", COLLATE, where, batches, 0, 0),
+        ("copy", "cast", COLLATE, where, batches, D, F),
+    }
+
+
+def test_numbers_beside_arrays_are_parsed_batch_by_batch() -> None:
+    """The labels of a batch, Python numbers, are walked into one tensor."""
+    rows = on_last_lines(f"for one, label in DataLoader(pairs, {BATCH}): pass")
+
+    assert summed(rows) == {
+        ("view", "", LINE, "main", ROWS, 0, 0),
+        ("copy", "parse", LINE, "main", ROWS // BATCH, 0, ROWS * 8),
+    }
+
+
+@pytest.mark.parametrize("text", ["DataLoader(tensor, 16)", "DataLoader(tensor, 16, shuffle=True)"])
+def test_a_loader_of_tensors_converts_nothing(text: str) -> None:
+    """Rows of a tensor are stacked; the order they are taken in is the loader's own affair."""
+    assert on_last_lines(f"for one in {text}: pass") == []
+
+
+def test_workers_that_still_run_are_said_to_be_unseen() -> None:
+    """What persistent workers counted can't be asked of them: a sentence says so."""
+    with tensortoll.record() as recorder:
+        loader = DataLoader(
+            np.ones((8, 8)),
+            4,
+            num_workers=1,
+            persistent_workers=True,
+            multiprocessing_context="fork",
+        )
+        list(loader)
+    del loader
+
+    assert any("still running" in one for one in recorder.recording.blind_spots)
+
+
+SPAWNING = """
+import numpy as np
+from torch.utils.data import DataLoader
+
+if __name__ == "__main__":
+    rows = np.ones((8, 1024))
+    for one in DataLoader(rows, 4, num_workers=1, multiprocessing_context="spawn"):
+        one.half()
+"""
+
+
+def test_spawned_workers_are_said_to_be_unseen(tmp_path: Path) -> None:
+    """They inherit nothing of ours; what the main process converts is counted all the same."""
+    script, saved = tmp_path / "script.py", tmp_path / "recording.json"
+    script.write_text(SPAWNING)
+    options = ("--no-memory", "--no-time", "--quiet", "--json", str(saved))
+    subprocess.run(
+        [sys.executable, "-m", "tensortoll", "run", *options, str(script)],
+        check=True,
+        capture_output=True,
+        env={"PYTHONPATH": str(Path(tensortoll.__file__).parents[1]), "PATH": ""},
+    )
+    recording = tensortoll.load(saved)
+
+    assert recording.blind_spots == (workers.SPAWNED,)
+    assert [one.totals[:4] for one in recording.conversions] == [(2, 2, 8 * 8192, 2 * 8192)]
+
+
+def test_a_watch_without_other_processes_says_nothing_of_them() -> None:
+    """A blind spot needs a reason; `Process.start` is put back."""
+    before = multiprocessing.process.BaseProcess.start
+    with tensortoll.record() as recorder:
+        assert multiprocessing.process.BaseProcess.start is not before
+        torch.ones(4096).double()
+
+    assert recorder.recording.blind_spots == ()
+    assert multiprocessing.process.BaseProcess.start is before
