@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Final
 
 from tensortoll.model import NO_LINE, Conversion, Failure, Finding, Hazard, LineCost, Peak, Source
@@ -27,6 +28,8 @@ ROWS_OF_A_LINE: Final = 6
 """So many rows of the recording are told under one line."""
 COSTLY_LINES: Final = 200
 """So many lines with something to say are shown, the costliest first."""
+MESSAGES: Final = 300
+"""So many messages stand under the lines of one source, those of the costliest lines first."""
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AROUND: Final = 1
 _SHORTEST_FOLD: Final = 4
@@ -58,12 +61,19 @@ class _Found:
         elapsed_ns = sum(one.totals.elapsed_ns for one in self.conversions)
         return bool(self.marks or self.failures), self.moved, elapsed_ns
 
+    @property
+    def messages(self) -> int:
+        """How many messages will stand under the line, at most."""
+        kinds = self.conversions, self.marks, self.failures
+        return sum(min(len(one), ROWS_OF_A_LINE) for one in kinds)
+
 
 def annotated(
     source: Source,
     evidence: Evidence,
     costs: Sequence[LineCost],
     max_lines: int = COSTLY_LINES,
+    max_messages: int = MESSAGES,
     *,
     peak: Peak | None = None,
 ) -> tuple[tuple[Column, ...], tuple[Line | Fold, ...]]:
@@ -74,6 +84,8 @@ def annotated(
         evidence: What is known about it.
         costs: What its lines took, if that was observed.
         max_lines: How many lines with something to say are shown at most.
+        max_messages: How many messages stand under them at most, but for a source so short that
+            it is shown whole.
         peak: The most memory held at one time, if that was observed.
     """
     between = [one for one in costs if one.line == NO_LINE and one.elapsed_ns]
@@ -81,7 +93,14 @@ def annotated(
     found = _by_line(evidence, costs)
     texts = lines_of(source.text or "")
     told = {line for line, one in found.items() if one.conversions or one.marks or one.failures}
-    costly = set(heapq.nlargest(max_lines, sorted(told), key=lambda line: found[line].weight))
+    ranked = heapq.nlargest(max_lines, sorted(told), key=lambda line: found[line].weight)
+    sums = accumulate(found[line].messages for line in ranked)
+    # The costliest one is always told.
+    costly = {
+        line
+        for line, messages in zip(ranked, sums, strict=True)
+        if messages <= max_messages or line == ranked[0]
+    }
     for taken in ("elapsed_ns", "allocated_bytes"):
         worst = heapq.nlargest(_WORST, costs, key=lambda one: int(getattr(one, taken)))
         costly |= {one.line for one in worst}

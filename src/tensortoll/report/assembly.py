@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
-from tensortoll.model import Conversion, Source
+from tensortoll.model import LineCost, Source
 from tensortoll.recording import Recording
-from tensortoll.report.annotation import COSTLY_LINES, annotated
+from tensortoll.report.annotation import COSTLY_LINES, MESSAGES, annotated
 from tensortoll.report.memory import is_hidden
 from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble
-from tensortoll.report.values import Report
+from tensortoll.report.values import Line, Report
 from tensortoll.report.verdict import Evidence, counted, facts, verdict
 from tensortoll.report.words import NAME_LIMIT, WORTH_BYTES
 from tensortoll.sizes import format_bytes
 
+ROWS_IN_ALL: Final = 3_000
+"""So many lines and messages stand in all reports on a recording together, which makes a page of
+three megabytes at most; the sources beyond are summed."""
+_Thing = TypeVar("_Thing")
 _NOTHING: Final = Evidence((), (), (), ())
 
 
@@ -40,7 +44,8 @@ def build(
     if source is None:
         source = next(iter(_ranked(recording, by_source)), Source(title, None))
     mine = by_source.pop(source, _NOTHING)
-    report = _built(recording, title, source, mine, max_lines)
+    costs = [one for one in recording.lines if one.source == source]
+    report = _built(recording, title, source, mine, costs, (max_lines, _messages(max_lines)))
     elsewhere = sum(evidence.totals.count for evidence in by_source.values())
     if not elsewhere:
         return report
@@ -77,19 +82,53 @@ def build_all(
     if not telling:
         name = title or ran or (recording.sources[0].name if recording.sources else "recording")
         everything = Evidence(recording.conversions, (), (), ())
-        return (_built(recording, name, Source(name, None), everything, max_lines),)
-    reports = []
+        limits = max_lines, _messages(max_lines)
+        return (_built(recording, name, Source(name, None), everything, (), limits),)
+    costs = _grouped(recording.lines, lambda one: one.source)
+    reports: list[Report] = []
+    room = ROWS_IN_ALL
     for one in telling:
         name = one.name if title is None else f"{title}  {one.name}"
         if ran not in {None, one.name}:
             name += f", run by {ran}"
-        report = _built(recording, name, one, by_source[one], max_lines)
-        reports.append(report if one is telling[-1] else replace(report, footer=()))
+        limits = max_lines, min(_messages(max_lines), room)
+        report = _built(recording, name, one, by_source[one], costs.get(one, ()), limits)
+        reports.append(replace(report, footer=()))
+        room -= max(_rows(report), 1)
+        if room <= 0:
+            break
+    beyond = [by_source[one] for one in telling[len(reports) :]]
+    reports[-1] = replace(reports[-1], footer=(*_more(beyond), *footer(recording)))
     return tuple(reports)
 
 
+def _messages(max_lines: int) -> int:
+    """Return how many messages may stand under so many lines: more lines were asked for."""
+    return max(MESSAGES, max_lines * MESSAGES // COSTLY_LINES)
+
+
+def _rows(report: Report) -> int:
+    lines = [one for one in report.lines if isinstance(one, Line)]
+    messages = sum(len(note.messages) for line in lines for note in line.notes)
+    return len(report.lines) + messages + sum(len(one.entries) for one in report.sections)
+
+
+def _more(left: Sequence[Evidence]) -> tuple[str, ...]:
+    """Say what there is in sources that have no report."""
+    if not left:
+        return ()
+    count = counted(sum(one.totals.count for one in left), "conversion")
+    copied = format_bytes(sum(one.copied_bytes for one in left))
+    return (f"And {len(left):,} more sources, not shown: {count}, {copied} copied.",)
+
+
 def _built(
-    recording: Recording, title: str, source: Source, evidence: Evidence, max_lines: int
+    recording: Recording,
+    title: str,
+    source: Source,
+    evidence: Evidence,
+    costs: Sequence[LineCost],
+    limits: tuple[int, int],
 ) -> Report:
     tone, sentence = verdict(evidence)
     about = facts(evidence, recording)
@@ -98,8 +137,7 @@ def _built(
         known = about[:1] if recording.elapsed_ns else ()
         name = printable(title, NAME_LIMIT)
         return Report(name, known, sentence, tone, footer=tuple(trouble(recording)))
-    costs = [one for one in recording.lines if one.source == source]
-    columns, lines = annotated(source, evidence, costs, max_lines, peak=recording.peak)
+    columns, lines = annotated(source, evidence, costs, *limits, peak=recording.peak)
     return Report(
         printable(title, NAME_LIMIT),
         about,
@@ -113,27 +151,31 @@ def _built(
 
 
 def _by_source(recording: Recording, worth: int = WORTH_BYTES) -> dict[Source, Evidence]:
-    conversions: defaultdict[Source, list[Conversion]] = defaultdict(list)
-    for one in recording.conversions:
-        conversions[one.route.place.source].append(one)
-    named = {
-        *conversions,
-        *(one.source for one in recording.failures),
-        *(one.source for one in recording.hazards),
-        *(one.source for one in recording.findings),
-        *(one.source for one in recording.lines if is_hidden(one)),
-    }
+    conversions = _grouped(recording.conversions, lambda one: one.route.place.source)
+    failures = _grouped(recording.failures, lambda one: one.source)
+    hazards = _grouped(recording.hazards, lambda one: one.source)
+    findings = _grouped(recording.findings, lambda one: one.source)
+    hidden = _grouped(filter(is_hidden, recording.lines), lambda one: one.source)
     return {
         source: Evidence(
             conversions.get(source, ()),
-            tuple(one for one in recording.failures if one.source == source),
-            tuple(one for one in recording.hazards if one.source == source),
-            tuple(one for one in recording.findings if one.source == source),
+            failures.get(source, ()),
+            hazards.get(source, ()),
+            findings.get(source, ()),
             worth,
-            tuple(one for one in recording.lines if one.source == source and is_hidden(one)),
+            hidden.get(source, ()),
         )
-        for source in named
+        for source in {**conversions, **failures, **hazards, **findings, **hidden}
     }
+
+
+def _grouped(
+    things: Iterable[_Thing], key: Callable[[_Thing], Source]
+) -> dict[Source, list[_Thing]]:
+    found: defaultdict[Source, list[_Thing]] = defaultdict(list)
+    for one in things:
+        found[key(one)].append(one)
+    return dict(found)
 
 
 def _ranked(recording: Recording, by_source: Mapping[Source, Evidence]) -> list[Source]:
