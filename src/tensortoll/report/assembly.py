@@ -18,7 +18,7 @@ from tensortoll.report.verdict import Evidence, counted, facts, verdict
 from tensortoll.report.words import NAME_LIMIT, WORTH_BYTES
 from tensortoll.sizes import format_bytes
 
-ROWS_IN_ALL: Final = 3_000
+ROWS_IN_ALL: Final = 2_000
 """So many lines and messages stand in all reports on a recording together, which makes a page of
 three megabytes at most; the sources beyond are summed."""
 _Thing = TypeVar("_Thing")
