@@ -23,6 +23,7 @@ LAYERS = (
     {"recording", "luck", "trace"},
     {"verdict", "comparison", "limits"},
     {"capture", "report"},
+    {"advice"},  # reads what capture saw and tries other ways under a watch; draws nothing
     {"notebook", "magics", "cli", "pytest_plugin", "guarding", "__main__"},
     {""},
 )

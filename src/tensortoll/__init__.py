@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from tensortoll.advice.running import run_source as run_source
     from tensortoll.capture.block import record as record
     from tensortoll.capture.checking import check as check
-    from tensortoll.capture.running import run_source as run_source
     from tensortoll.errors import LimitError as LimitError
     from tensortoll.errors import LimitWarning as LimitWarning
     from tensortoll.errors import TensortollError as TensortollError
@@ -40,7 +40,7 @@ _HOMES = {
     "load": "tensortoll.recording",
     "merged": "tensortoll.recording",
     "record": "tensortoll.capture.block",
-    "run_source": "tensortoll.capture.running",
+    "run_source": "tensortoll.advice.running",
 }
 """Where the public names stand. They are looked up when first used: importing us stays cheap."""
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tensortoll
 from tensortoll.capture import running
 from tensortoll.capture.expressions import Expression
 from tensortoll.capture.probes.numpy import NumpyProbe, describe_array
@@ -325,7 +326,7 @@ def test_functions_have_their_own_code_back_after_the_watch():
     After the watch every function, method and closure has the very code that was written.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    running.run_source(DEFINES, "<defines>", names)
+    tensortoll.run_source(DEFINES, "<defines>", names)
     plain: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(DEFINES, "<defines>", "exec", dont_inherit=True), plain)
 
@@ -342,8 +343,8 @@ def test_functions_carry_expressions_again_in_the_next_watch():
     What an earlier watch has rewritten is seen into by the next one, and charged to its own text.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    running.run_source(DEFINES, "<defines>", names)
-    recording = running.run_source(
+    tensortoll.run_source(DEFINES, "<defines>", names)
+    recording = tensortoll.run_source(
         "a = np.ones(5)\n[f(a) for f in fs]; inner(); K().m(a); carried = [f.__code__ for f in fs]",
         "<next>",
         names,
@@ -362,9 +363,9 @@ def test_a_function_given_new_code_keeps_it():
     A function whose code the user has exchanged is let be.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    running.run_source("def f(a): return a.copy()\ndef g(a): return 'g'\n", "<first>", names)
+    tensortoll.run_source("def f(a): return a.copy()\ndef g(a): return 'g'\n", "<first>", names)
     names["f"].__code__ = names["g"].__code__
-    running.run_source("x = f(1)", "<next>", names)
+    tensortoll.run_source("x = f(1)", "<next>", names)
 
     assert "g" == names["x"]
     assert names["f"].__code__ is names["g"].__code__

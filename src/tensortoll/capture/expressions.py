@@ -20,10 +20,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tensortoll.capture.containers import Gathered, is_container, objects
+from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.judging import Lent, count_read, judge, judge_lent
 from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Table
 from tensortoll.capture.seen import Seen, UnknownLayoutError
+from tensortoll.capture.sources import is_own
 from tensortoll.capture.stores import is_basic, judge_into, judge_lent_into, judge_store
 
 MAX_PENDING: Final = 10_000
@@ -40,11 +42,12 @@ Describe = Callable[[Any], Seen | None]
 class Running:
     """What expressions need of the watch that is on. One object, looked at by all of them."""
 
-    __slots__ = ("describers", "exports", "readable", "recorder")
+    __slots__ = ("describers", "evidence", "exports", "readable", "recorder")
 
     def __init__(self) -> None:
         """Start without a watch."""
         self.recorder: Recorder | None = None
+        self.evidence: Evidence | None = None
         self.exports = Exports()
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
@@ -53,7 +56,7 @@ class Running:
 
     def clear(self) -> None:
         """Forget the watch."""
-        self.recorder = None
+        self.recorder = self.evidence = None
         self.exports = Exports()
         self.describers.clear()
         self.readable.clear()
@@ -277,6 +280,11 @@ class Expression:
         site = table.expressions.get(self.number)
         if site is None:
             site = table.expressions[self.number] = Site(self.located, table)
+            frame = sys._getframe(1)
+            while is_own(frame.f_code.co_filename) and frame.f_back is not None:
+                frame = frame.f_back
+            if RUNNING.evidence is not None:
+                RUNNING.evidence.note(self.located.place, frame)
         return site
 
 

@@ -9,6 +9,7 @@ from types import CodeType, FrameType
 from typing import Final
 
 from tensortoll.capture.calls import Call, call_at
+from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.recorder import Located, Site, Table
 from tensortoll.capture.sources import Sources, is_own, short_file
 from tensortoll.model import Place, Source
@@ -62,13 +63,17 @@ class Places:
     "address + offset of the instruction" is unique among the living, and all are held.
     """
 
-    def __init__(self, sources: Sources, explicit: AbstractSet[str]) -> None:
+    def __init__(
+        self, sources: Sources, explicit: AbstractSet[str], evidence: Evidence | None = None
+    ) -> None:
         """Start knowing no place.
 
         Args:
             sources: What is the user's.
             explicit: Names of calls that ask for a conversion.
+            evidence: Told of each new place, to look up what its expression names.
         """
+        self._evidence = evidence
         self._sources = sources
         self._explicit = explicit
 
@@ -181,6 +186,8 @@ class Places:
             via=_via(inner, frame),
             waiting=waiting,
         )
+        if self._evidence is not None and not waiting:
+            self._evidence.note(located.place, frame)
         return Site(located, table)
 
     @staticmethod

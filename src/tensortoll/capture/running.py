@@ -11,6 +11,7 @@ from types import CodeType, TracebackType
 from typing import Any
 
 from tensortoll.capture.compilers import BLIND_SPOT, handed_to_compilers, in_play
+from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.functions import Originals, as_rewritten
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.placeholders import baked
@@ -31,39 +32,8 @@ class Outcome:
     recording: Recording
     error: BaseException | None
     """What the text raised; its traceback begins in the text."""
-
-
-def run_source(
-    text: str,
-    name: str = "<cell>",
-    namespace: dict[str, Any] | None = None,
-    *,
-    memory: bool = True,
-    time: bool = True,
-) -> Recording:
-    """Run ``text`` as `%%tensorcost` runs a cell, without a notebook, and return what was seen.
-
-    Args:
-        text: Python source.
-        name: Stands in the recording and in tracebacks.
-        namespace: The globals to run in; a new `__main__` where None.
-        memory: Whether to watch what each line allocates.
-        time: Whether to time each line.
-
-    Raises:
-        SyntaxError: If ``text`` is no Python; nothing was run.
-        AlreadyWatchingError: If a watch is on; nothing was run.
-        BaseException: What the text raised, once the watch has ended.
-    """
-    outcome = run(
-        text,
-        name,
-        {"__name__": "__main__"} if namespace is None else namespace,
-        observing=Observing(memory, time),
-    )
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome.recording
+    evidence: Evidence
+    """What the conversions were handed, in numbers."""
 
 
 def run(
@@ -113,7 +83,7 @@ def run(
     finally:
         watch.stop()
     watch.restore_names(namespace)
-    return Outcome(watch.recording((source,)), error)
+    return Outcome(watch.recording((source,)), error, watch.evidence)
 
 
 def prepare(

@@ -6,12 +6,14 @@ import builtins
 import sys
 import threading
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
 from tensortoll.capture.tracing import Ring
@@ -28,6 +30,10 @@ class ScriptOutcome:
 
     recording: Recording
     error: BaseException | None
+    evidence: Evidence | None = None
+    """What the conversions were handed; None where nothing was run."""
+    namespace: Mapping[str, Any] = field(default_factory=dict)
+    """The script's globals."""
 
     def end(self) -> int:
         """Show what the script raised as Python would, and return its exit status.
@@ -95,7 +101,7 @@ def run_script(
             )
         except SyntaxError as error:
             return ScriptOutcome(Recording(), error.with_traceback(None))
-    return ScriptOutcome(outcome.recording, outcome.error)
+    return ScriptOutcome(outcome.recording, outcome.error, outcome.evidence, vars(module))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
+from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.functions import Texts
 from tensortoll.capture.observers import Observers, Observing
@@ -86,7 +87,10 @@ class Watch:
         """What was rewritten for this watch."""
         self._workers = Workers(self.recorder, self.patches)
         self._from_workers: list[Recording] = []
-        self._context = probes.Context(self.recorder, Places(sources, self.explicit), self.patches)
+        self.evidence = Evidence(self.recorder.fault)
+        """What the conversions were handed, in numbers."""
+        places = Places(sources, self.explicit, self.evidence)
+        self._context = probes.Context(self.recorder, places, self.patches)
         self._arrivals = Arrivals((), lambda _: None)
         self._started_ns = self._elapsed_ns = self._own_ns = 0
 
@@ -142,6 +146,7 @@ class Watch:
 
     def _install(self) -> None:
         RUNNING.exports = self._context.exports
+        RUNNING.evidence = self.evidence
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
         later = [module for module in self._probes if not probes.is_loaded(module)]

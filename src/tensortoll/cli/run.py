@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tensortoll.advice import advised
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.progress import terminal_line
 from tensortoll.capture.scripts import run_script
@@ -73,9 +74,12 @@ class RunCommand:
         outcome = run_script(target, options.arguments, observing, ring=ring)
         if ring is not None:
             write_document_to(perfetto.timeline(ring.trace()), options.trace)
-        self._write(outcome.recording, options)
+        recording = outcome.recording
+        if outcome.evidence is not None and isinstance(outcome.error, SystemExit | None):
+            recording = advised(recording, outcome.evidence, outcome.namespace)
+        self._write(recording, options)
         if not options.quiet:
-            show(build_all(outcome.recording), sys.stderr)
+            show(build_all(recording), sys.stderr)
         return outcome.end()
 
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:

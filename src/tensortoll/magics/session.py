@@ -22,6 +22,7 @@ from typing import Any, Final
 from IPython.core.inputtransformer2 import leading_indent
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
+from tensortoll.advice.running import recorded
 from tensortoll.capture import rewriting
 from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
 from tensortoll.capture.observers import Observing
@@ -286,7 +287,7 @@ class Session:
 
     def hand_over(self, cell: Cell, watch: Watch) -> None:
         """Show and keep what was seen of a cell."""
-        recording = watch.recording((cell.source,))
+        recording = recorded(watch, cell.source, self.shell.user_ns)
         self.recordings.append(recording)
         options = cell.options
         if self.sink is not None:

@@ -1,0 +1,51 @@
+"""Whether two results are the same, whatever library they are of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def alike(one: Any, other: Any, rounding: float) -> float | None:
+    """Return by how much two results differ, relative to their size; None for too much.
+
+    Too much is: another class, dtype, shape or device, or values further apart than ``rounding``.
+    """
+    if type(one) is not type(other):
+        return None
+    if isinstance(one, list | tuple | int | float | bool | complex | str):
+        return 0.0 if one == other else None
+    if _described(one) != _described(other):
+        return None
+    return _difference(_elements(one), _elements(other), rounding)
+
+
+def _described(value: Any) -> tuple[str, ...]:
+    device = getattr(value, "device", "")
+    wants = getattr(value, "requires_grad", False)
+    return str(value.dtype), str(tuple(value.shape)), str(device), str(wants)
+
+
+def _elements(value: Any) -> Any:
+    import numpy as np
+
+    if type(value).__module__.partition(".")[0] == "torch":
+        import torch
+
+        tensor = value.detach().cpu()
+        return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    return np.asarray(value)
+
+
+def _difference(one: Any, other: Any, rounding: float) -> float | None:
+    import numpy as np
+
+    inexact = one.dtype.kind in "fc"
+    if np.array_equal(one, other, equal_nan=inexact):
+        return 0.0
+    if not rounding or not inexact:
+        return None
+    size = np.maximum(np.abs(one), np.abs(other))
+    apart = np.abs(one - other)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = float(np.nanmax(np.where(apart > 0, apart / size, 0.0)))
+    return found if found <= rounding else None

@@ -1,0 +1,17 @@
+"""The rules, one function each. To add one: write it into its family's file, and that file's table.
+
+TT1xx: copies that can be left out. TT2xx: dtypes. TT3xx: devices. TT4xx: Python objects. TT5xx:
+shared memory. TT6xx: conversions that would fail or end the process.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tensortoll.advice.rules.copies import COPIES
+from tensortoll.advice.rules.loops import LOOPS
+from tensortoll.advice.rules.objects import OBJECTS
+from tensortoll.advice.rules.rule import Rule
+from tensortoll.advice.rules.steps import STEPS
+
+RULES: Final[tuple[Rule, ...]] = (*COPIES, *STEPS, *LOOPS, *OBJECTS)

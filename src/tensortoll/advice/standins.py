@@ -1,0 +1,137 @@
+"""Arrays made for a trial: of the shape, dtype, strides and alignment that the user's had."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from tensortoll.capture.facts import BORDER, Fact, Held, Listed, Plain
+
+SEED: Final = 7
+
+
+class CannotMakeError(Exception):
+    """Says why there is no stand-in for something."""
+
+
+def made(fact: Fact) -> Any:
+    """Return a value like the one that a fact tells of.
+
+    Raises:
+        CannotMakeError: If there is no saying what it was like.
+    """
+    if isinstance(fact, Plain):
+        return fact.value
+    if isinstance(fact, Listed):
+        return _list(fact)
+    makers = {"numpy": _ndarray, "torch": _tensor, "tensorflow": _eager, "PIL": _image}
+    if fact.library not in makers:
+        msg = f"there is no way to make an array of {fact.library}"
+        raise CannotMakeError(msg)
+    return makers[fact.library](fact)
+
+
+def needed_bytes(fact: Fact) -> int:
+    """Return how much memory a stand-in takes, about."""
+    if isinstance(fact, Held):
+        return max(fact.nbytes, _span(fact)[1])
+    if isinstance(fact, Listed):
+        inner = fact.array.nbytes if fact.array else 32
+        return math.prod(fact.lengths) * inner
+    return 0
+
+
+def _ndarray(fact: Held) -> Any:
+    import numpy as np
+
+    if fact.class_name:
+        msg = f"an array of the class {fact.class_name} may be anything"
+        raise CannotMakeError(msg)
+    dtype = np.dtype(fact.dtype)
+    below, span = _span(fact)
+    buffer = np.zeros(span + 2 * BORDER, np.uint8)
+    # The first element is where the user's was, seen from the last border before it.
+    start = (fact.alignment - buffer.ctypes.data - below) % BORDER
+    array: Any = np.ndarray(fact.shape, dtype, buffer, start + below, fact.strides)
+    array[...] = _values(dtype, fact.shape)
+    array.flags.writeable = fact.writable
+    return array
+
+
+def _span(fact: Held) -> tuple[int, int]:
+    """Return how far the elements reach below the first one, and how far altogether."""
+    steps = [(n - 1) * step for n, step in zip(fact.shape, fact.strides, strict=True) if n]
+    below = -sum(step for step in steps if step < 0)
+    return below, below + sum(step for step in steps if step > 0) + fact.itemsize
+
+
+def _values(dtype: Any, shape: tuple[int, ...]) -> Any:
+    import numpy as np
+
+    rng = np.random.default_rng(SEED)
+    if dtype.kind == "f":
+        return (rng.random(shape, dtype=np.float32) - 0.5).astype(dtype)
+    if dtype.kind == "c":
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(bool)
+    if dtype.kind in "iu":
+        return rng.integers(0, 100, shape).astype(dtype)
+    msg = f"there is no saying what an array of {dtype} holds"
+    raise CannotMakeError(msg)
+
+
+def _tensor(fact: Held) -> Any:
+    import numpy as np
+    import torch
+
+    dtype = getattr(torch, fact.dtype)
+    size = fact.itemsize
+    steps = [step // size for step in fact.strides]
+    length = _span(fact)[1] // size
+    flat = torch.empty(length, dtype=dtype, device=fact.device)
+    tensor = flat.as_strided(fact.shape, steps)
+    kind = np.dtype("float32" if dtype.is_floating_point or dtype.is_complex else "int64")
+    if fact.device != "meta":
+        tensor.copy_(torch.from_numpy(np.asarray(_values(kind, fact.shape))))
+    return torch.nn.Parameter(tensor) if fact.class_name == "Parameter" else tensor
+
+
+def _eager(fact: Held) -> Any:
+    import numpy as np
+    import tensorflow as tf
+
+    tensor = tf.constant(_values(np.dtype(fact.dtype), fact.shape))
+    return tf.Variable(tensor) if fact.class_name else tensor
+
+
+def _image(fact: Held) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    values = np.random.default_rng(SEED).integers(0, 255, fact.shape, dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def _list(fact: Listed) -> Any:
+    import numpy as np
+
+    if fact.array is not None:
+        count = math.prod(fact.lengths)
+        flat = [made(fact.array) for _ in range(count)]
+    else:
+        low, high = fact.low, fact.high
+        rng = np.random.default_rng(SEED)
+        count = math.prod(fact.lengths)
+        if fact.element == "int":
+            flat = rng.integers(int(low), int(high) + 1, count).tolist()
+        elif fact.element == "float" and math.isfinite(low) and math.isfinite(high):
+            flat = (low + (high - low) * rng.random(count)).tolist()
+        elif fact.element == "bool":
+            flat = rng.integers(0, 2, count).astype(bool).tolist()
+        else:
+            msg = f"there is no saying what a list of {fact.element or 'mixed'} elements holds"
+            raise CannotMakeError(msg)
+    for length in reversed(fact.lengths[1:]):
+        flat = [flat[n : n + length] for n in range(0, len(flat), length)]
+    return tuple(flat) if fact.kind == "tuple" else flat

@@ -1,0 +1,163 @@
+"""
+Each rule where it has something to say, and where it must be silent.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import tensortoll
+
+START = """
+import numpy as np
+import torch
+import tensorflow as tf
+rng = np.random.default_rng(0)
+x = rng.random((600, 500), dtype=np.float32)
+doubles = rng.random((600, 500))
+image = rng.random((20_000, 64), dtype=np.float32)
+rows = [rng.random(2_000) for _ in range(60)]
+nested = [[row + column / 10 for column in range(300)] for row in range(300)]
+"""
+TRAIN = "def train(a):\n    for i in range(5):\n        t = torch.tensor(a)\n        print(t[0])\n"
+NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
+DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
+FIRES = {
+    "TT101": [
+        ("t = torch.tensor(x)\nprint(t.mean())", "t = torch.from_numpy(x)"),
+        ("t = torch.tensor(x / 2)\nt.mul_(2)", "t = torch.from_numpy(x / 2)"),
+        ("x[0] = 1\nt = torch.tensor(x)", "t = torch.from_numpy(x)"),
+        ("print(torch.tensor(x).sum())", "print(torch.from_numpy(x).sum())"),
+        (
+            "def load(a):\n    t = torch.tensor(a)\n    return t.sum()\nload(x)",
+            "t = torch.from_numpy(a)",
+        ),
+    ],
+    "TT102": [
+        ("y = torch.tensor(doubles).float()", "torch.float32"),
+        ("y = torch.tensor(doubles).to(torch.float32)", "torch.float32"),
+        ("y = torch.tensor(doubles.astype(np.float32))", "y = torch."),
+        ("y = tf.cast(tf.constant(doubles), tf.float32)", "doubles.astype(np.float32)"),
+    ],
+    "TT103": [
+        (
+            "z = torch.from_numpy(np.ascontiguousarray(image.T))",
+            "z = torch.from_numpy(image.T).contiguous()",
+        ),
+    ],
+    "TT104": [
+        ("for i in range(5):\n    t = torch.tensor(x)\n    print(t.sum() + i)", "hoist `t = torch"),
+        ("for i in range(5):\n    k = tf.constant(x)\n    print(k[0, 0])", "hoist `k = tf"),
+        (
+            f"{TRAIN}train(x)",
+            "hoist",
+        ),
+    ],
+    "TT106": [
+        ("v = tf.Variable(x)\na = np.array(v)", "a = v.numpy()"),
+    ],
+    "TT109": [
+        (
+            "f = x.ravel()\nt = tf.constant(f.data, shape=(600, 500), dtype=tf.float32)",
+            "tf.constant(f",
+        ),
+    ],
+    "TT401": [
+        ("q = torch.tensor(rows)", "q = torch.from_numpy(np.stack(rows))"),
+        ("q = torch.tensor(rows, dtype=torch.float32)", "torch.tensor(np.stack(rows), dtype"),
+        ("q = tf.constant(rows)", "q = tf.constant(np.stack(rows))"),
+    ],
+    "TT402": [
+        ("q = torch.tensor(nested)", "torch.from_numpy(np.array(nested, dtype=np.float32))"),
+        (
+            f"{DEEP}q = tf.convert_to_tensor(deep, dtype=tf.float32)",
+            "tf.convert_to_tensor(np.array(deep, dtype=np.float32))",
+        ),
+    ],
+    "TT403": [
+        ("q = torch.tensor(x.tolist())", "q = torch.tensor(x, dtype=torch.float32)"),
+        ("q = tf.constant(x.tolist())", "tf.constant(x, dtype=tf.float32)"),
+    ],
+}
+SILENT = {
+    "TT101": [
+        "t = torch.tensor(x)\nx[0] = 1",
+        "t = torch.tensor(x)\nt[0] = 1",
+        "t = torch.tensor(x)\nt.add_(1)",
+        "t = torch.tensor(x)\nx += 1",
+        "t = torch.tensor(x)\nx.sort()",
+        "t = torch.tensor(x)\nrng.shuffle(x)",
+        "t = torch.tensor(x)\nnp.multiply(x, 2, out=x)",
+        "y = x[:5]\nt = torch.tensor(x)\ny[0] = 3",
+        "t = torch.tensor(x)\nu = t.view(-1)\nu[0] = 3",
+        "t = torch.tensor(x)\nkept = [t]\nkept[0].zero_()",
+        "def f(a):\n    a[0] = 1\nt = torch.tensor(x)\nf(x)",
+        "def f(a):\n    return torch.tensor(a)\nt = f(x)\nt[0] = 1",
+        "for i in range(3):\n    t = torch.tensor(x)\n    print(t.sum())\n    x[i] = 0",
+        "t = torch.tensor(x, requires_grad=True)",
+        "p = torch.nn.Parameter(torch.tensor(x))",
+        "x.flags.writeable = False\nt = torch.tensor(x)",
+        "t = torch.from_numpy(x)",
+        "t = torch.tensor(x, dtype=torch.float64)",
+        f"{NET}net = Net()\nt = torch.tensor(x)\nnet.fit(t)",
+        "t = torch.tensor(x[:3, :3])",
+        "snapshot = torch.tensor(x)\nfor i in range(3):\n    np.copyto(x, i)",
+        "with torch.no_grad():\n    t = torch.tensor(x)\n    torch.nn.init.zeros_(t)",
+        "exec('pass')\nt = torch.tensor(x)\ng = globals()\ng['x'][0] = 1",
+    ],
+    "TT102": ["y = torch.from_numpy(doubles).float()", "y = torch.tensor(doubles)\nz = y.float()"],
+    "TT103": [
+        "z = torch.from_numpy(np.ascontiguousarray(image))",
+        "z = np.ascontiguousarray(image.T)",
+    ],
+    "TT104": [
+        "for r in rows:\n    t = torch.tensor(r)",
+        "for i in range(5):\n    t = torch.tensor(x)\n    x = x + 1",
+        "for i in range(5):\n    t = torch.tensor(x)\n    x[i] += 1",
+        "for i in range(5):\n    t = torch.tensor(x)\n    t += i",
+        "kept = []\nfor i in range(5):\n    t = torch.tensor(x)\n    kept.append(t)",
+        "kept = [torch.tensor(x) for _ in range(5)]",
+        "def f(a):\n    for i in range(1):\n        t = torch.tensor(a)\nfor r in rows: f(r)",
+        "for i in range(5):\n    t = torch.tensor(image[i * 50 : i * 50 + 50])",
+        "for batch in [torch.tensor(x)]:\n    print(batch.sum())",
+    ],
+    "TT106": ["v = tf.Variable(x)\na = v.numpy()", "a = np.array(tf.constant(x))"],
+    "TT109": ["t = tf.constant(x)"],
+    "TT401": [
+        "q = torch.from_numpy(np.stack(rows))",
+        "q = np.stack(rows)",
+        "q = [r + 1 for r in rows]",
+    ],
+    "TT402": ["q = torch.tensor([1.0, 2.0, 3.0])", "q = np.array(nested)"],
+    "TT403": ["q = torch.tensor(x[0].tolist()[:3])", "q = x.tolist()"],
+}
+
+
+def findings(text: str) -> list[tuple[str, str]]:
+    recording = tensortoll.run_source(START + text, "case.py", memory=False, time=False)
+    assert () == recording.faults
+    assert all(one.verified for one in recording.findings)
+    return [(one.rule, one.suggestion) for one in recording.findings]
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "wanted"),
+    [(code, *case) for code, cases in FIRES.items() for case in cases],
+)
+def test_a_rule_says_what_to_write_where_that_wins(code, text, wanted):
+    """
+    The suggestion is made of the user's own line, was tried, and saves bytes or time.
+    """
+    found = [suggestion for rule, suggestion in findings(text) if rule == code]
+
+    assert any(wanted in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [(code, text) for code, texts in SILENT.items() for text in texts]
+)
+def test_a_rule_is_silent_where_its_advice_would_be_wrong_or_win_nothing(code, text):
+    """
+    Where either side is written, where nothing is repeated, where it is done well already.
+    """
+    assert code not in dict(findings(text))
