@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from types import FunctionType
 from typing import Any
 
@@ -119,6 +120,16 @@ def nothing_stays_installed() -> Iterator[None]:
             assert _originals.setdefault(name, value) is value, f"{name} is not the original"
         else:
             assert _originals.setdefault(name, value) == value
+
+
+@pytest.fixture(scope="session")
+def plugin() -> tuple[str, ...]:
+    """Return the options that put our pytest plugin on, for runs inside of this one.
+
+    An environment that was made before the entry point was there does not find it by itself.
+    """
+    known = any(one.value == "tensortoll.pytest_plugin" for one in entry_points(group="pytest11"))
+    return () if known else ("-p", "tensortoll.pytest_plugin")
 
 
 @pytest.fixture

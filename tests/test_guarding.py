@@ -86,6 +86,7 @@ def test_no_library_on_the_way_can_catch_the_error():
     assert line_of(caught.value) == 'library["swallow"](ARRAY)'
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # torch's own
 @pytest.mark.parametrize(
     ("limits", "text"),
     [

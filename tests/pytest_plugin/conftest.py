@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np  # noqa: F401 - or the inner runs would import and drop it again and again
@@ -12,29 +11,27 @@ import torch  # noqa: F401 - likewise
 
 from tensortoll.pytest_plugin import fixture, notebooks, session  # noqa: F401 - likewise
 
-KNOWN = any(one.value == "tensortoll.pytest_plugin" for one in entry_points(group="pytest11"))
-PLUGIN = () if KNOWN else ("-p", "tensortoll.pytest_plugin")
-"""Where this environment was installed before the entry point was there, it has to be named."""
-
 Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
+def run(pytester: pytest.Pytester, plugin: tuple[str, ...]) -> Run:
     """Return a function that runs pytest in the test's folder, in this process."""
 
     def inner(*arguments: str) -> pytest.RunResult:
-        return pytester.runpytest_inprocess(*PLUGIN, "-p", "no:cacheprovider", *arguments)
+        return pytester.runpytest_inprocess(*plugin, "-p", "no:cacheprovider", *arguments)
 
     return inner
 
 
 @pytest.fixture
-def run_apart(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run_apart(
+    pytester: pytest.Pytester, plugin: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Return a function that runs pytest in the test's folder, in a process of its own."""
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def inner(*arguments: Any) -> pytest.RunResult:
-        return pytester.runpytest_subprocess(*PLUGIN, *arguments, timeout=300)
+        return pytester.runpytest_subprocess(*plugin, *arguments, timeout=300)
 
     return inner

@@ -41,10 +41,10 @@ def annotated(recording: Recording) -> tuple[Report, ...]:
     """Return the lines that made conversions, be they ever so small, if there are any."""
     if not recording.conversions and not recording.hazards:
         return ()
-    return tuple(map(_near, build_all(recording, worth=0)))
+    return tuple(map(near, build_all(recording, worth=0)))
 
 
-def _near(report: Report) -> Report:
+def near(report: Report) -> Report:
     """Leave out of a test's module what has nothing to do with it."""
     told = {one.number for one in report.lines if isinstance(one, Line) and one.notes}
     near = {number + step for number in told for step in (-1, 0, 1)}

@@ -47,6 +47,7 @@ class Modules:
     def _source(self, filename: str) -> Source | None:
         if is_library(filename):
             return None
+        linecache.checkcache(filename)  # one process may see several runs
         text = "".join(linecache.getlines(filename))
         path = Path(filename)
         if path.is_relative_to(self._config.rootpath):

@@ -12,7 +12,7 @@ import pytest
 from tensortoll.comparison import compare
 from tensortoll.errors import RecordingFormatError
 from tensortoll.pytest_plugin import REPORTED
-from tensortoll.pytest_plugin.failing import Problem, drawn
+from tensortoll.pytest_plugin.failing import Problem, drawn, near
 from tensortoll.pytest_plugin.kept import folder_of, portable
 from tensortoll.pytest_plugin.watching import Test
 from tensortoll.recording import Recording, merged
@@ -156,7 +156,7 @@ class Session:
         costly = sorted(self._recordings.items(), key=lambda one: (-one[1].bytes_written, one[0]))
         telling = [one for one in costly if one[1].conversions]
         for name, recording in telling[:_SHOWN]:
-            reporter.write_line(drawn(build_all(recording, title=name)))
+            reporter.write_line(drawn(tuple(map(near, build_all(recording, title=name)))))
             reporter.write_line("")
         if len(telling) > _SHOWN:
             reporter.write_line(f"and {len(telling) - _SHOWN:,} more tests that convert less")

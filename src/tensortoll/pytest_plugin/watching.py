@@ -88,9 +88,9 @@ class Test:
         """Fail the test; the annotated lines stand under the last of several problems."""
         for one in problems:
             first = one.message.partition("\n")[0]
+            lines = dict.fromkeys((place.source.name, place.line) for place in one.places)
             self.annotations += (
-                {"file": place.source.name, "line": place.line, "message": first}
-                for place in one.places
+                {"file": file, "line": line, "message": first} for file, line in lines
             )
         *others, last = problems
         pytest.fail("\n".join([*(one.message for one in others), str(last)]), pytrace=False)
