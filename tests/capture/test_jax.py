@@ -187,7 +187,7 @@ repr(j); str(j); f'{j}'; print(j, file=open(__import__('os').devnull, 'w')); len
 
 
 def ran(text: str, namespace: dict[str, Any] | None = None) -> Recording:
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = tensortoll.run_source(START + text, "case.py", namespace, memory=False, time=False)
     assert recording.faults == ()
     return recording
 
@@ -421,7 +421,9 @@ def test_a_failure_of_ours_never_reaches_the_user(
             ours = getattr(one, "__name__", "").startswith("tensortoll.capture.probes.jax")
             if ours and vars(one).get(name) is original:
                 patched.setattr(one, name, broken)
-        recording = tensortoll.run_source(START + text, "case.py", namespace)
+        recording = tensortoll.run_source(
+            START + text, "case.py", namespace, memory=False, time=False
+        )
 
     assert np.array_equal(namespace["y"], 3 * namespace["odd"])
     assert any("on purpose" in fault for fault in recording.faults)

@@ -83,7 +83,8 @@ def _import(context: Context, original: Callable[..., Any], memory: Memory) -> A
         library = address = None
         try:
             known, address = context.exports.kind(capsule), context.exports.address(capsule)
-            library = known.library if known is not None else _maker(capsule)
+            # The note may be an older one, on the same address: the capsule itself knows better.
+            library = _maker(capsule) or (None if known is None else known.library)
         except Exception as error:
             context.recorder.fault("tensorflow from_dlpack", error)
         result = original(capsule, *args)

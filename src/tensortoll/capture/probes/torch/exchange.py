@@ -117,7 +117,7 @@ def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
         address = origin = None
         try:
             address = context.exports.address(capsule)
-            origin = context.exports.kind(capsule) or _exporter(sys._getframe(1))
+            origin = _origin(context.exports.kind(capsule), _exporter(sys._getframe(1)))
         except Exception as error:
             context.recorder.fault("torch from_dlpack", error)
         result = original(capsule, *args, **kwargs)
@@ -131,6 +131,13 @@ def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
         return result
 
     return left_alone_by_dynamo(from_dlpack, original)
+
+
+def _origin(noted: Kind | None, exporter: Kind | None) -> Kind | None:
+    """Return what a capsule's memory is. The note may be an older one, on the same address."""
+    if exporter is None or (noted is not None and noted.library == exporter.library):
+        return noted
+    return exporter
 
 
 def _exporter(frame: FrameType) -> Kind | None:
