@@ -31,7 +31,7 @@ _Told = TypeVar("_Told", Failure, Hazard)
 
 MOST_LINES: Final = 200
 """So many changed lines of a source are shown."""
-_COLUMNS: Final = (Column("was", "was", 1), Column("copied", "copied", 0))
+_COLUMNS: Final = (Column("was", "was", 1), Column("copied", "now", 0))
 _NAMES: Final[Mapping[str, str]] = {
     "copies": "copies",
     "count": "conversions",
@@ -41,7 +41,7 @@ _NAMES: Final[Mapping[str, str]] = {
 
 
 def compared(comparison: Comparison, *, old: str, new: str) -> tuple[Report, ...]:
-    """Return the reports on a comparison: one on all of it, then one on each changed source.
+    """Return the reports on a comparison: first on all of it, and one on each changed source.
 
     Args:
         comparison: What changed.
@@ -55,10 +55,13 @@ def compared(comparison: Comparison, *, old: str, new: str) -> tuple[Report, ...
             by_source.setdefault(change.place.source, []).append(change)
     title = printable(f"{old} {ARROW} {new}", NAME_LIMIT)
     sources = sorted(by_source.items(), key=lambda one: not any(id(c) in worse for c in one[1]))
-    return (
-        _whole(comparison, title),
-        *(_on_source(source, changes, worse) for source, changes in sources),
-    )
+    whole = _whole(comparison, title)
+    each = [_on_source(source, changes, worse) for source, changes in sources]
+    if not each or whole.sections:
+        return (whole, *each)
+    # With nothing else to show, the first source's lines stand right below.
+    named = f"{whole.title}  {each[0].title}"
+    return (replace(whole, title=named, columns=each[0].columns, lines=each[0].lines), *each[1:])
 
 
 def sentence_on(comparison: Comparison) -> str:
