@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import tensortoll
 from tensortoll.capture import running
 from tensortoll.capture.expressions import Expression
+from tensortoll.capture.moments import Moment
 from tensortoll.capture.probes.numpy import NumpyProbe, describe_array
 from tensortoll.capture.rewriting import Rewritten, rewrite
 from tensortoll.capture.seen import Seen
@@ -203,7 +204,6 @@ def expressions(text: str) -> list[Expression]:
         "def f(n):\n    return 1 if n < 2 else n * f(n - 1)",
         "class A(B):\n    x: int = 0\n    def m(self): return super().m()",
         "with open(p) as file:\n    lines = [line.rstrip() for line in file]",
-        "try:\n    x = int(y)\nexcept ValueError:\n    raise KeyError(y) from None",
         "match x:\n    case [a, *b]: print(a)\n    case {'k': v}: print(v)",
         "a, b = b, a + b",
         "x = yes and no or not maybe",
@@ -453,3 +453,13 @@ def test_other_indices_are_not_basic(index):
     An index that selects a copy, or that could run code of the user's, is not looked into.
     """
     assert not is_basic(index)
+
+
+def test_a_handler_of_errors_is_the_only_other_thing_that_is_touched():
+    """
+    It holds one statement of ours, which runs when an error was caught, and at no other time.
+    """
+    found = rewritten("try:\n    x = int(y)\nexcept ValueError:\n    raise KeyError(y) from None")
+
+    assert [Moment] == [type(one) for one in found.expressions.values()]
+    assert "\n    x = int(y)\n" in ast.unparse(found.tree)

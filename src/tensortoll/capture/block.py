@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from tensortoll.capture.sources import Sources, all_but_libraries
-from tensortoll.capture.watch import Watch
+from tensortoll.capture.watch import Watch, notice
 from tensortoll.recording import Recording
 
 
@@ -37,6 +37,8 @@ class Record:
         traceback: TracebackType | None,
     ) -> None:
         """Stop; an error of the block goes on its way."""
+        if error is not None:
+            notice(error)
         self._watch.stop()
 
     @property

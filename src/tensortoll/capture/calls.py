@@ -13,6 +13,8 @@ import linecache
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Final, NamedTuple
 
+from tensortoll.capture.signs import parsed, sign_of
+
 
 class Extent(NamedTuple):
     """Where a sub-expression stands: lines from 1, columns from 0 in characters."""
@@ -51,9 +53,8 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
         lines: The text of its file; looked up where None.
     """
     code, offset = frame.f_code, frame.f_lasti
-    extent = extent_at(code, offset, frame.f_lineno or code.co_firstlineno)
     lines = linecache.getlines(code.co_filename) if lines is None else lines
-    extent, text = _with_dot(*_in_characters(extent, lines), lines)
+    extent, text = written_at(code, offset, frame.f_lineno or code.co_firstlineno, lines)
     instruction = _instruction(code, offset)
     if instruction in STORES:
         name = "[]=" if _stores_what_stood(extent, lines) else "[]= result"
@@ -61,7 +62,7 @@ def call_at(frame: FrameType, lines: list[str] | None = None) -> Call:
     if instruction in CALLS:
         return Call(extent, text, *_called(text, frame))
     if instruction in OPERATORS:
-        sign = _sign(text)
+        sign = sign_of(text)
         return Call(extent, text, sign, sign)
     if instruction == "BINARY_SUBSCR":
         return Call(extent, text, "[]", "[]")
@@ -90,6 +91,18 @@ def extent_at(code: CodeType, offset: int, line: int) -> Extent:
     return Extent(line, line, None, None)
 
 
+def written_at(code: CodeType, offset: int, line: int, lines: list[str]) -> tuple[Extent, str]:
+    """Return where the instruction at ``offset`` bytes stands, in characters, and its text.
+
+    Args:
+        code: Whose instruction it is.
+        offset: In bytes.
+        line: The line, should nothing else be known.
+        lines: The text of the file.
+    """
+    return _with_dot(*_in_characters(extent_at(code, offset, line), lines), lines)
+
+
 def _in_characters(extent: Extent, lines: list[str]) -> tuple[Extent, str]:
     """Turn byte columns into character columns, and cut the text out."""
     first, last, column, end_column = extent
@@ -111,15 +124,6 @@ def _with_dot(extent: Extent, text: str, lines: list[str]) -> tuple[Extent, str]
     if not column or lines[extent.line - 1][column - 1] != ".":
         return extent, text
     return extent._replace(column=column - 1), f".{text}"
-
-
-def parsed(text: str) -> ast.expr | None:
-    """Return the expression that ``text`` is, or None where it is none by itself."""
-    try:
-        # The brackets let it go over several lines, whatever its indentation was.
-        return ast.parse(f"(\n{text}\n)", mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
 
 
 HANDED_ON: Final = frozenset(
@@ -270,47 +274,3 @@ def referred(parts: list[str], frame: FrameType) -> object | None:
             return None
         found = vars(found).get(part)
     return found
-
-
-def _sign(text: str) -> str:
-    node = parsed(text)
-    if isinstance(node, ast.BinOp):
-        return _SIGNS.get(type(node.op), "")
-    if isinstance(node, ast.Compare) and node.ops:
-        return _SIGNS.get(type(node.ops[0]), "compare")
-    if node is None and "=" in text:
-        return _augmented(text)
-    return "operator"
-
-
-def _augmented(text: str) -> str:
-    try:
-        statement = ast.parse(text.strip()).body[0]
-    except (SyntaxError, IndexError, ValueError):
-        return "operator"
-    if isinstance(statement, ast.AugAssign):
-        return f"{_SIGNS.get(type(statement.op), '')}="
-    return "operator"
-
-
-_SIGNS: dict[type[ast.AST], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-    ast.MatMult: "@",
-    ast.BitAnd: "&",
-    ast.BitOr: "|",
-    ast.BitXor: "^",
-    ast.LShift: "<<",
-    ast.RShift: ">>",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-}

@@ -22,6 +22,7 @@ from typing import Any, Final
 from tensortoll.capture.containers import Gathered, is_container, objects
 from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.exports import Exports
+from tensortoll.capture.failures.noticing import Failures
 from tensortoll.capture.judging import Lent, count_read, judge, judge_lent
 from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Table
 from tensortoll.capture.seen import Seen, UnknownLayoutError
@@ -42,12 +43,13 @@ Describe = Callable[[Any], Seen | None]
 class Running:
     """What expressions need of the watch that is on. One object, looked at by all of them."""
 
-    __slots__ = ("describers", "evidence", "exports", "readable", "recorder")
+    __slots__ = ("describers", "evidence", "exports", "failures", "readable", "recorder")
 
     def __init__(self) -> None:
         """Start without a watch."""
         self.recorder: Recorder | None = None
         self.evidence: Evidence | None = None
+        self.failures: Failures | None = None
         self.exports = Exports()
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
@@ -56,7 +58,7 @@ class Running:
 
     def clear(self) -> None:
         """Forget the watch."""
-        self.recorder = self.evidence = None
+        self.recorder = self.evidence = self.failures = None
         self.exports = Exports()
         self.describers.clear()
         self.readable.clear()
@@ -119,6 +121,7 @@ class Expression:
                 table = recorder.local.table
                 pending = table.pending
                 table.lent = []
+                table.given = self.located.place, value
                 seen = RUNNING.describe(value)
                 held = None
                 if self.rule == "gather" and is_container(value):
@@ -167,6 +170,7 @@ class Expression:
                 table = recorder.local.table
                 entry = table.pending.pop((id(sys._getframe(1)), self.number), None)
                 lent, table.lent = table.lent, None
+                table.given = None
                 if (lent or entry is not None) and not table.quiet:
                     self._judge(table, entry, lent, result)
             except Exception as error:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from types import CodeType
 from typing import Any, Final
 
 from tensortoll.capture.expressions import Expression
+from tensortoll.capture.moments import Moment
 
 PLACEHOLDER: Final = "\x00tensortoll expression "
 """How the constant begins that stands for an expression; its number follows."""
+Baked = Expression | Moment
+"""What a placeholder stands for."""
+_numbers = itertools.count()
 
 
-def baked(code: CodeType, expressions: Mapping[str, Expression]) -> CodeType:
+def new_number() -> int:
+    """Return a number that nothing else in the process has."""
+    return next(_numbers)
+
+
+def placeholder(number: int) -> str:
+    """Return the constant that stands for what is put in its place later."""
+    return f"{PLACEHOLDER}{number}"
+
+
+def baked(code: CodeType, expressions: Mapping[str, Baked]) -> CodeType:
     """Return ``code`` with every placeholder replaced by the expression it stands for."""
     if not expressions:
         return code
@@ -22,7 +37,7 @@ def baked(code: CodeType, expressions: Mapping[str, Expression]) -> CodeType:
     return code.replace(co_consts=constants)
 
 
-def _baked_constant(constant: Any, expressions: Mapping[str, Expression]) -> Any:
+def _baked_constant(constant: Any, expressions: Mapping[str, Baked]) -> Any:
     if isinstance(constant, CodeType):
         return baked(constant, expressions)
     if isinstance(constant, str) and constant.startswith(PLACEHOLDER):

@@ -89,6 +89,8 @@ class Table:
         seen of each array; None where nobody asks. The call may copy from them yet."""
         self.own_copies: set[int] = set()
         """Instructions whose copies within one dtype are temporaries of torch's own."""
+        self.given: tuple[Place, Any] | None = None
+        """What a rewritten call was given that runs now, or that was the last to raise."""
         self.own_reads: set[int] = set()
         """Codes of a library's that read scalars of their own: nothing is counted there."""
         self.batch: Site | None = None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,12 +32,12 @@ from tensortoll.capture.nodes import (
     is_plain,
     told,
 )
-from tensortoll.capture.placeholders import PLACEHOLDER
+from tensortoll.capture.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.recorder import Located
 from tensortoll.capture.rewrites import Rewrites, data_argument, ruled
+from tensortoll.capture.statements import Statements
+from tensortoll.capture.taking import Taking
 from tensortoll.model import Source
-
-_numbers = itertools.count()
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Rewritten:
 
     tree: ast.Module
     original: ast.Module
-    expressions: dict[str, Expression]
+    expressions: dict[str, Baked]
     """By placeholder."""
     left: int = 0
     """Functions that were left as written though expressions in them can convert."""
@@ -91,7 +90,7 @@ def rewrite(
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
-class _Rewriter(ast.NodeTransformer):
+class _Rewriter(Statements):
     def __init__(
         self,
         source: Source,
@@ -101,10 +100,9 @@ class _Rewriter(ast.NodeTransformer):
         *,
         functions: bool,
     ) -> None:
-        self.expressions: dict[str, Expression] = {}
+        super().__init__(Text(source))
         self.left = 0
         self._functions = functions
-        self._text = Text(source)
         self._rewrites = rewrites.where(names.in_play)
         self._explicit = explicit
         self._names = names
@@ -257,7 +255,9 @@ class _Rewriter(ast.NodeTransformer):
         """Leave a function's body as written, and count it if there was something to see."""
         known = dict(self.expressions)
         self._visit_body(copy.deepcopy(body))
-        self.left += len(self.expressions) > len(known)
+        self.left += any(
+            type(one) is Expression for key, one in self.expressions.items() if key not in known
+        )
         self.expressions = known
 
     def _visit_body(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -297,11 +297,10 @@ class _Rewriter(ast.NodeTransformer):
     # ------------------------------------------------------------------------ places
 
     def _expression(self, node: Any, rule: str, name: str, operation: str) -> str:
-        number = next(_numbers)
-        placeholder = f"{PLACEHOLDER}{number}"
+        number = new_number()
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        kind = handing.Handing if rule == handing.RULE else Expression
-        self.expressions[placeholder] = kind(number, located, rule)
-        return placeholder
+        kinds = {"take": Taking, handing.RULE: handing.Handing}
+        self.expressions[placeholder(number)] = kinds.get(rule, Expression)(number, located, rule)
+        return placeholder(number)

@@ -20,7 +20,7 @@ from tensortoll.capture.sources import only
 from tensortoll.capture.suspicion import suspicions
 from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
-from tensortoll.capture.watch import NOTHING, Watch
+from tensortoll.capture.watch import NOTHING, Watch, notice
 from tensortoll.model import Source
 from tensortoll.recording import Recording
 
@@ -78,6 +78,7 @@ def run(
                 finally:
                     before_end()
         except BaseException as raised:
+            notice(raised)
             without_own_frames(raised)
             error = raised.with_traceback(_from_text(raised.__traceback__, filename))
     finally:

@@ -19,6 +19,7 @@ from tensortoll.capture import probes
 from tensortoll.capture.arrival import Arrivals
 from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.failures.noticing import Failures
 from tensortoll.capture.functions import Texts
 from tensortoll.capture.observers import Observers, Observing
 from tensortoll.capture.overhead import WORTH, event_ns
@@ -46,6 +47,14 @@ _starting = threading.Lock()
 def current() -> Watch | None:
     """Return the watch that is on, or None."""
     return _current
+
+
+def notice(error: BaseException) -> None:
+    """Look into an error that ends watched code; called before our frames are taken out of it."""
+    if _current is not None:
+        table = _current.recorder.local.table
+        given, table.given = table.given, None
+        _current.failures.notice(error, given)
 
 
 class Watch:
@@ -91,6 +100,8 @@ class Watch:
         """What the conversions were handed, in numbers."""
         places = Places(sources, self.explicit, self.evidence)
         self._context = probes.Context(self.recorder, places, self.patches)
+        self.failures = Failures(sources, self.recorder.fault)
+        """Conversions that raised."""
         self._arrivals = Arrivals((), lambda _: None)
         self._started_ns = self._elapsed_ns = self._own_ns = 0
 
@@ -147,6 +158,7 @@ class Watch:
     def _install(self) -> None:
         RUNNING.exports = self._context.exports
         RUNNING.evidence = self.evidence
+        RUNNING.failures = self.failures
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
         later = [module for module in self._probes if not probes.is_loaded(module)]
@@ -223,6 +235,7 @@ class Watch:
             "hooks": self._own_ns + self._hooks_ns(conversions),
             **self.observers.overheads,
         }
+        used |= {one.source for one in self.failures.found}
         faults = self.recorder.faults
         return merged(
             (
@@ -230,6 +243,7 @@ class Watch:
                     conversions=conversions,
                     sources=tuple(used),
                     elapsed_ns=elapsed,
+                    failures=self.failures.found,
                     lines=costs.lines,
                     peak=costs.peak,
                     overhead_ns=sum(overheads.values()),

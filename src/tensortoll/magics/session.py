@@ -32,7 +32,7 @@ from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
 from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
-from tensortoll.capture.watch import Watch
+from tensortoll.capture.watch import Watch, notice
 from tensortoll.errors import AlreadyWatchingError, LimitError
 from tensortoll.guarding import Guarded
 from tensortoll.guarding.verge import charge
@@ -233,9 +233,9 @@ class Session:
         showtraceback = self.shell.showtraceback
 
         def shown(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
-            error = (exc_tuple or sys.exc_info())[1]
-            if error is not None:
+            if (error := (exc_tuple or sys.exc_info())[1]) is not None:
                 charge(error)
+                notice(error)
                 without_own_frames(error)
             showtraceback(exc_tuple, *args, **kwargs)
 

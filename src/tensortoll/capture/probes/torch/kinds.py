@@ -48,6 +48,13 @@ CASTS: Final = frozenset("float double half bfloat16 int long short char byte bo
 """Names of calls that return what they were given where the dtype is right: what they copy without
 a cast is what a sparse or nested tensor keeps beside its values, unless it is laid out anew."""
 
+TAKES: Final = (
+    "tensor as_tensor asarray from_numpy frombuffer from_dlpack Tensor FloatTensor DoubleTensor "
+    "HalfTensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor "
+    "utils.dlpack.from_dlpack"
+).split()
+"""Names of functions that make a tensor of what they are given first."""
+
 CASTS_INDICES: Final = frozenset(
     "masked_select combinations quantile nanquantile embedding_bag".split()
 )

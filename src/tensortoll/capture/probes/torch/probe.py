@@ -12,7 +12,7 @@ from tensortoll.capture.probes.torch.dynamo import skip_own_code
 from tensortoll.capture.probes.torch.exchange import install_exchange
 from tensortoll.capture.probes.torch.forms import install_forms
 from tensortoll.capture.probes.torch.kernels import install_kernels
-from tensortoll.capture.probes.torch.kinds import EXPLICIT, seen_tensor
+from tensortoll.capture.probes.torch.kinds import EXPLICIT, TAKES, seen_tensor
 from tensortoll.capture.probes.torch.optimizers import install_optimizers
 from tensortoll.capture.probes.torch.reads import install_reads
 from tensortoll.capture.rewrites import Rewrites
@@ -24,7 +24,7 @@ class TorchProbe:
 
     library = "torch"
     explicit = EXPLICIT
-    rewrites = Rewrites()
+    rewrites = Rewrites(functions={f"torch.{name}": "take" for name in TAKES})
 
     def install(self, context: Context) -> None:
         """Override the kernels that write and replace the methods that lead out of torch."""

@@ -1,0 +1,157 @@
+"""The failures of one watch: looked into as they are noticed, kept as numbers and strings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from tensortoll.capture.failures.attempts import Attempt, attempt
+from tensortoll.capture.failures.diagnosis import Diagnosis, told, worked
+from tensortoll.capture.failures.mismatches import (
+    devices_apart,
+    dtypes_apart,
+    number_of_another_kind,
+)
+from tensortoll.capture.failures.refused import is_of_arrays, refused
+from tensortoll.capture.failures.symbols import symbolic, too_large
+from tensortoll.capture.failures.tensors import LEAVING, out_of_torch
+from tensortoll.capture.sources import Sources
+from tensortoll.model import Failure, Place
+
+KEPT: Final = 1_000
+"""Places that are told apart."""
+LOOKED_AT: Final = 3
+"""Errors of one place that are looked into; a loop that fails all the time fails for one reason."""
+_ERRORS: Final = (TypeError, ValueError, RuntimeError, OverflowError, BufferError, AttributeError)
+_LIBRARIES: Final = frozenset(("tensorflow", "torch", "jax", "keras", "pandas", "pyarrow"))
+
+Rule = Callable[[Attempt], Diagnosis | None]
+RULES: Final[tuple[Rule, ...]] = (
+    symbolic,
+    too_large,
+    out_of_torch,
+    devices_apart,
+    dtypes_apart,
+    number_of_another_kind,
+    refused,
+)
+"""Asked in this order; the first that knows the cause has the word."""
+
+
+class Failures:
+    """What raised while the watch was on. Holds no error, frame or array."""
+
+    def __init__(self, sources: Sources, fault: Callable[[str, BaseException], None]) -> None:
+        """Start without any.
+
+        Args:
+            sources: What counts as the user's code.
+            fault: Told of our own errors.
+        """
+        self._sources = sources
+        self._fault = fault
+        self._found: dict[tuple[Any, ...], Failure] = {}
+        self._seen: dict[tuple[Any, ...], int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def found(self) -> tuple[Failure, ...]:
+        """The failures so far."""
+        with self._lock:
+            return tuple(self._found.values())
+
+    def notice(self, error: BaseException, given: tuple[Place, Any] | None = None) -> None:
+        """Look into an error of the user's code; what is no failed conversion is let go.
+
+        Args:
+            error: As it was caught. It is left as it is.
+            given: The last rewritten call that did not return, and what it was given.
+        """
+        if not isinstance(error, _ERRORS) and not _is_of_a_library(error):
+            return
+        try:
+            self._look(error, given)
+        except Exception as ours:
+            self._fault("looking into an error", ours)
+
+    def _look(self, error: BaseException, given: tuple[Place, Any] | None) -> None:
+        found = attempt(error, self._sources, given)
+        if found is None:
+            return
+        key = (found.source, found.line, found.expression, type(error))
+        with self._lock:
+            times = self._seen[key] = self._seen.get(key, 0) + 1
+        if times > LOOKED_AT or len(self._seen) > KEPT:
+            return
+        diagnosis = diagnosed(found)
+        if diagnosis is None:
+            return
+        is_first = bool(found.operands) and diagnosis.operand is found.operands[0]
+        failure = Failure(
+            found.source,
+            found.line,
+            found.expression,
+            f"{type(error).__name__}: {_short(found.text)}",
+            diagnosis.cause,
+            diagnosis.explanation,
+            worked(diagnosis, found.argument if is_first else ""),
+        )
+        with self._lock:
+            self._found.setdefault((*key, diagnosis.cause), failure)
+
+
+def diagnosed(found: Attempt) -> Diagnosis | None:
+    """Return why a conversion raised; None for an error that is none of a conversion's."""
+    for rule in RULES:
+        diagnosis = rule(found)
+        if diagnosis is not None:
+            return diagnosis
+    return _otherwise(found)
+
+
+def _otherwise(found: Attempt) -> Diagnosis | None:
+    """Tell of a conversion that raised for a reason of its own: a shape, a buffer's size."""
+    if not _asks(found):
+        return None
+    shapes = [tuple(one.shape) for one in found.operands if hasattr(one, "shape")]
+    told_of = f" It was given {', '.join(map(told, shapes[:3]))}." if shapes else ""
+    return Diagnosis("other", f"The library refused it: {_short(found.text)}{told_of}")
+
+
+_NAMED: Final = LEAVING - frozenset(
+    "float int bool list stack concatenate save savez Series DataFrame".split()
+) | {"copy_"}
+
+
+_MISCALLED: Final = (
+    "unexpected keyword",
+    "positional argument",
+    "missing required",
+    "invalid comb",
+)
+
+
+def _asks(found: Attempt) -> bool:
+    """Say whether the user's own call is one that converts, and was given something to convert."""
+    if isinstance(found.error, AttributeError) or any(one in found.text for one in _MISCALLED):
+        return False
+    libraries = {"torch", "tensorflow", "numpy", "jax", "keras"}
+    converts = is_of_arrays(found) or found.name in _NAMED
+    arrays = any(hasattr(one, "dtype") for one in found.operands)
+    return converts and (found.library in libraries or (not found.library and arrays))
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in _LIBRARIES or (
+        isinstance(error, AssertionError) and "CUDA" in str(error)
+    )
+
+
+_LONGEST: Final = 300
+"""Characters of a library's message that are kept."""
+
+
+def _short(text: str) -> str:
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return first if len(first) <= _LONGEST else f"{first[: _LONGEST - 1]}…"

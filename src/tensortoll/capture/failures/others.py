@@ -1,0 +1,70 @@
+"""Objects that are no arrays, and no sequences of numbers either."""
+
+from __future__ import annotations
+
+from types import GeneratorType
+from typing import Any, Final
+
+from tensortoll.capture.failures.attempts import Attempt
+from tensortoll.capture.failures.contents import Contents, is_missing
+from tensortoll.capture.failures.diagnosis import Diagnosis, into, told
+from tensortoll.capture.failures.sequences import beyond_range
+
+_PLAIN: Final = (int, float, complex, bool, str, bytes)
+
+
+def no_array(value: Any, found: Attempt, library: str) -> Diagnosis | None:
+    """Tell of an object that is no array, and no sequence of numbers either."""
+    import numpy as np
+
+    if isinstance(value, int | np.integer):
+        alone = Contents(whole=("", int(value)), negative=("", int(value)) if value < 0 else None)
+        beyond = beyond_range(alone, found, library)
+        if beyond is None:
+            return None
+        return Diagnosis("out-of-range", beyond[0].replace("Element ", "The number"), (), value)
+    if value is None and found.operands[0] is not None:
+        return None
+    cures = _cures(value, found, library)
+    if cures is None:
+        return None
+    shown = f", {told(value)}" if hasattr(value, "__float__") else ""
+    return Diagnosis(
+        "not-an-array",
+        f"{name_of(found)} is {_a(type(value).__name__)}{shown}: no array, and no sequence of "
+        "numbers.",
+        cures,
+        value,
+    )
+
+
+def _cures(value: Any, found: Attempt, library: str) -> tuple[str, ...] | None:
+    """Return what to write for an object that is no array; None where nothing is wrong with it."""
+    read: dict[type, str] = {
+        GeneratorType: "list({x})",
+        dict: "list({x}.values())",
+        memoryview: "np.asarray({x})",
+    }
+    if type(value) in read:
+        return (into(library, read[type(value)]),)
+    if isinstance(value, set | frozenset):
+        return (into(library, "sorted({x})"),)
+    if found.name == "from_numpy":
+        return "torch.from_numpy({x}.to_numpy())", "torch.tensor({x})"
+    if isinstance(value, _PLAIN) or hasattr(value, "shape"):
+        return None
+    if hasattr(value, "__float__"):
+        return (into(library, "float({x})"),)
+    return () if value is None or is_missing(value) or type(value).__name__ in _KNOWN else None
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
+
+
+_KNOWN: Final = frozenset(("object", "Decimal", "Fraction", "date", "datetime", "map", "zip"))
+
+
+def name_of(found: Attempt) -> str:
+    """Return how the user wrote the operand."""
+    return found.argument or "The operand"
