@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from tensortoll import __version__
 from tensortoll.cli.calibrate import CalibrateCommand
 from tensortoll.cli.compare import CompareCommand
+from tensortoll.cli.explain import ExplainCommand
 from tensortoll.cli.merge import MergeCommand
 from tensortoll.cli.run import RunCommand
 from tensortoll.cli.view import ViewCommand
@@ -35,6 +36,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ViewCommand(),
     CompareCommand(),
     MergeCommand(),
+    ExplainCommand(),
     CalibrateCommand(),
 )
 USAGE_STATUS: Final = 2

@@ -14,7 +14,7 @@ from tensortoll.report.memory import is_hidden
 from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble
 from tensortoll.report.values import Line, Report
-from tensortoll.report.verdict import Evidence, counted, facts, verdict
+from tensortoll.report.verdict import Evidence, counted, facts, next_step, verdict, why
 from tensortoll.report.words import NAME_LIMIT, WORTH_BYTES
 from tensortoll.sizes import format_bytes
 
@@ -147,6 +147,8 @@ def _built(
         lines,
         sections(evidence),
         footer(recording),
+        why(evidence),
+        next_step(evidence),
     )
 
 

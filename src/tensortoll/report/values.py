@@ -107,6 +107,16 @@ class Report:
     """The annotated source; empty in a report that has nothing to show."""
     sections: tuple[Section, ...] = ()
     footer: tuple[str, ...] = ()
+    why: str = ""
+    """Where the cost comes from; empty where the verdict says it."""
+    next: str = ""
+    """What to do first; empty where nothing was tried that wins."""
+
+    @property
+    def card(self) -> tuple[tuple[str, str], ...]:
+        """What stands at the top, one sentence each with its label; the verdict first."""
+        every = (("Verdict", self.verdict), ("Why", self.why), ("Next", self.next))
+        return tuple((label, text) for label, text in every if text)
 
     @property
     def is_quiet(self) -> bool:

@@ -13,6 +13,9 @@ from tensortoll.report.values import Tone
 from tensortoll.report.words import ARROW, NAME_LIMIT, WORTH_BYTES, moved_bytes
 from tensortoll.sizes import format_bytes, format_count, format_share, format_time
 
+SUGGESTION_LIMIT = 120
+"""Characters of what to write instead."""
+
 
 class Evidence(NamedTuple):
     """What a recording holds about one source."""
@@ -72,11 +75,38 @@ def verdict(evidence: Evidence) -> tuple[Tone, str]:
     """Return what the numbers say in plain words, and how bad it is."""
     if evidence.is_healthy:
         return "quiet", _healthy(evidence)
-    sentences = [*_broken(evidence), *_copied(evidence), *_read(evidence)]
-    sentences += [*_hidden(evidence), *_savings(evidence)]
+    savings = _savings(evidence)
+    told = " ".join([*_broken(evidence), *(savings or _cost(evidence))]) or "There is advice."
     if _broken(evidence):
-        return "broken", " ".join(sentences)
-    return ("hot" if evidence.copied_bytes >= WORTH_BYTES else "warm"), " ".join(sentences)
+        return "broken", told
+    return ("hot" if evidence.copied_bytes >= WORTH_BYTES else "warm"), told
+
+
+def _cost(evidence: Evidence) -> list[str]:
+    return [*_copied(evidence), *_read(evidence), *_hidden(evidence)]
+
+
+def why(evidence: Evidence) -> str:
+    """Return where the cost comes from; empty where the verdict says it already."""
+    return " ".join(_cost(evidence)) if _savings(evidence) else ""
+
+
+def next_step(evidence: Evidence) -> str:
+    """Return the line to change first, of those that were tried out; empty where there is none."""
+    tried = [one for one in evidence.findings if one.verified]
+    if not tried:
+        return ""
+    best = max(tried, key=lambda one: (one.saved_ns, one.saved_bytes, -one.line))
+    gains = [
+        f"\N{MINUS SIGN}{amount}"
+        for saved, amount in (
+            (best.saved_ns, format_time(max(best.saved_ns, 0))),
+            (best.saved_bytes, format_bytes(max(best.saved_bytes, 0))),
+        )
+        if saved > 0
+    ]
+    told = f"line {best.line}: {printable(best.suggestion, SUGGESTION_LIMIT)}"
+    return f"{told}  {' '.join(gains)}".rstrip()
 
 
 def counted(number: int, noun: str) -> str:
@@ -183,8 +213,13 @@ def _savings(evidence: Evidence) -> list[str]:
     tried = [one for one in evidence.findings if one.verified]
     if not tried:
         return []
-    saved_bytes = sum(max(one.saved_bytes, 0) for one in tried)
-    saved_ns = sum(max(one.saved_ns, 0) for one in tried)
+    # Two suggestions for one line are two ways to save the same.
+    lines_bytes: dict[int, int] = {}
+    lines_ns: dict[int, int] = {}
+    for one in tried:
+        lines_bytes[one.line] = max(one.saved_bytes, lines_bytes.get(one.line, 0), 0)
+        lines_ns[one.line] = max(one.saved_ns, lines_ns.get(one.line, 0), 0)
+    saved_bytes, saved_ns = sum(lines_bytes.values()), sum(lines_ns.values())
     saved = [
         format_bytes(saved_bytes) if saved_bytes else "",
         format_time(saved_ns) if saved_ns else "",

@@ -129,7 +129,9 @@ def _table() -> str:
 def _head(report: Report) -> Iterator[str]:
     about = " · ".join(report.facts)
     yield _paragraph(f"<strong>{escape(report.title)}</strong>&ensp;{escape(about)}")
-    yield _paragraph(_span(report.verdict, _INK[report.tone]))
+    for number, (label, text) in enumerate(report.card):
+        told = escape(text) if number else _span(text, _INK[report.tone])
+        yield _paragraph(f"{_span(label, _FAINT)}&ensp;{told}")
 
 
 def _source(report: Report) -> Iterator[str]:

@@ -30,7 +30,10 @@ def render(report: Report, /) -> str:
     facts = " · ".join(map(_text, report.facts))
     if report.is_quiet:
         return _joined([f"**{_text(report.title)}** {facts} {_text(report.verdict)}"], report)
-    blocks = [f"**{_text(report.title)}** {facts}", f"**{_text(report.verdict)}**"]
+    blocks = [f"**{_text(report.title)}** {facts}"]
+    told_first = (f"{label}: **{_text(text)}**" for label, text in report.card[:1])
+    rest = (f"{label}: {_text(text)}" for label, text in report.card[1:])
+    blocks.append("<br>\n".join([*told_first, *rest]))
     told = [one for one in report.lines if isinstance(one, Line) and one.notes]
     if told:
         blocks.append("\n".join(_table(report, told)))

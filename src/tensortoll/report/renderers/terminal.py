@@ -107,11 +107,16 @@ def _quiet(report: Report, on: Canvas) -> list[Row]:
 
 
 def _head(report: Report, on: Canvas) -> list[Row]:
-    verdict = [Piece(_units(report.verdict), _ACCENT[report.tone])]
-    return [
-        *_indented(_headline(report), on, _MARGIN, _MARGIN + _GAP),
-        *_indented(verdict, on, _MARGIN, _MARGIN),
-    ]
+    rows = _indented(_headline(report), on, _MARGIN, _MARGIN + _GAP)
+    labels = [label for label, _ in report.card]
+    indent = _MARGIN + max(map(len, labels)) + _GAP
+    for number, (label, text) in enumerate(report.card):
+        style = "" if number else _ACCENT[report.tone]
+        told = wrapped([Piece(_units(text), style)], max(on.width - indent, 1))
+        start = " " * _MARGIN + label.ljust(indent - _MARGIN)
+        rows.append([Piece(start, "dim"), *told[0]])
+        rows += ([Piece(" " * indent), *row] for row in told[1:])
+    return rows
 
 
 def _section(section: Section, on: Canvas) -> Iterator[Row]:
