@@ -41,3 +41,7 @@ class LimitWarning(UserWarning):
 
 class UnavailableError(TensortollError, RuntimeError):
     """Something that would watch the code can't run here and now; the message says why."""
+
+
+class TargetError(TensortollError, ValueError):
+    """A way was asked for to something that is no target, or from something that is no array."""

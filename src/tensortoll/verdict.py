@@ -9,6 +9,18 @@ from tensortoll.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One expression that gives the same result, and what it costs here and now."""
+
+    expression: str
+    shares: bool
+    """Whether its result shares memory with the array that it was made of."""
+    bytes_written: int
+    median_ns: int
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What is to be known of one expression, or of arrays that stand already."""
 

@@ -276,7 +276,7 @@ def test_every_format_tells_the_verdict(samples, name):
     Each format has the title, the verdict, the costly line and the note on it.
     """
     text = RENDERERS[name].render(build(samples.costly(), title="cell 7"))
-    told = " ".join("".join(Tags(text).text).split()) if name != "terminal" else text
+    told = " ".join((text if name == "terminal" else "".join(Tags(text).text)).split())
 
     for piece in (
         "cell 7",

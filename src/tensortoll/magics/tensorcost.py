@@ -12,14 +12,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from tensortoll.capture.checking import check_source
-from tensortoll.errors import AlreadyWatchingError
+from tensortoll.errors import AlreadyWatchingError, TargetError
+from tensortoll.magics.convcheck import answered, asked
 from tensortoll.magics.options import MAGIC, parsed, parser
 from tensortoll.magics.session import Cell, Session
 from tensortoll.model import Source
 from tensortoll.report import build_all
 from tensortoll.report.shown import Shown
-from tensortoll.report.verdict_card import card_of
 
 _COROUTINE = 0x80
 
@@ -123,27 +122,31 @@ class TensorcostMagics(Magics):
         """Evaluate an expression, and say what it converts: `%convcheck torch.tensor(x)`.
 
         View or copy, and the addresses that prove it; bytes read and written, casts, time beside
-        what this machine can do, and whether a write to one side shows in the other. The value is
-        returned. `%convcheck a, t` says whether arrays that stand already share memory.
+        what this machine can do, whether a write to one side shows in the other, and the other
+        ways to get the same from the same array, measured now. The value is returned.
+
+        `%convcheck a, t` says whether arrays that stand already share memory, and
+        `%convcheck --aliases` which ones of all. `%convcheck a -> torch.float32@cpu` asks for ways
+        to a target. `--max-copies N`, `--max-bytes SIZE`, `--no-casts` and `--no-transfers` make
+        it raise where the expression does more.
         """
         __tracebackhide__ = True
-        text = line.strip()
-        if not text:
+        request = asked(line)
+        if not request.text and not request.aliases:
             msg = "%convcheck wants an expression: %convcheck torch.tensor(x)"
             raise UsageError(msg)
-        session = self._session
+        session, names = self._session, self.shell.user_ns
         try:
-            checked = check_source(
-                text,
-                self.shell.user_ns,
-                resolve=session.earlier_cell,
-                history=tuple(session.recordings),
-            )
+            answer = answered(request, names, session.earlier_cell, tuple(session.recordings))
         except SyntaxError as error:
-            msg = f"%convcheck wants one Python expression, and {text!r} is none: {error.msg}"
+            msg = (
+                f"%convcheck wants one Python expression, and {request.text!r} is none: {error.msg}"
+            )
             raise UsageError(msg) from None
-        except AlreadyWatchingError as error:
+        except (AlreadyWatchingError, TargetError) as error:
             msg = f"%convcheck: {error}"
             raise UsageError(msg) from None
-        display(Shown(card_of(checked.verdict)))
-        return checked.value
+        display(Shown(answer.card))
+        if answer.recording is not None:
+            request.hold(answer.recording)
+        return answer.value

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tensortoll.model import Conversion, Kind, Sharing, Span
 from tensortoll.report.card import Card
 from tensortoll.sizes import format_bytes, format_rate, format_time, format_times
-from tensortoll.verdict import Verdict
+from tensortoll.verdict import Verdict, Way
 
 NOISE_BYTES = 4096
 """Below, a speed says more about the call than about the copy."""
 
 
-def card_of(verdict: Verdict) -> Card:
-    """Return the card for a verdict."""
-    return Card(
-        verdict.expression, _sentence(verdict), tuple(_rows(verdict)), tuple(_notes(verdict))
+def card_of(verdict: Verdict, ways: Sequence[Way] = ()) -> Card:
+    """Return the card for a verdict, with the other ways to get the same."""
+    rows = (*_rows(verdict), *_ways(ways))
+    return Card(verdict.expression, _sentence(verdict), rows, tuple(_notes(verdict)))
+
+
+def card_of_ways(title: str, ways: Sequence[Way]) -> Card:
+    """Return the card for the ways to a target."""
+    best = ways[0]
+    told = f"The best way: {best.expression}, {_cost(best)}."
+    return Card(title, told, tuple(_ways(ways)), ("Measured here and now, on this array.",))
+
+
+def card_of_aliases(sharing: Sequence[Sharing], known: int) -> Card:
+    """Return the card that says which arrays of a namespace share memory."""
+    shared = [one for one in sharing if one.shared]
+    if not shared:
+        told = f"None of {known} arrays and tensors shares memory with another one."
+        return Card("aliases", told)
+    names = {name for one in shared for name in (one.one, one.other)}
+    told = f"{len(names)} of {known} arrays and tensors share memory with another one."
+    rows = tuple(
+        (f"{one.one} | {one.other}", f"{_addresses(one)}. {_writes(one)}") for one in shared
     )
+    return Card("aliases", told, rows)
+
+
+def _ways(ways: Sequence[Way]) -> Iterator[tuple[str, str]]:
+    if len(ways) < 2:  # noqa: PLR2004 - the one that was asked about is no other way
+        return
+    widest = max(len(one.expression) for one in ways)
+    for number, one in enumerate(ways, start=1):
+        parts = [one.expression.ljust(widest), _cost(one), *one.caveats]
+        yield f"way {number}", "  ·  ".join(parts)
+
+
+def _cost(way: Way) -> str:
+    return f"{format_bytes(way.bytes_written)} written, {format_time(way.median_ns)}"
 
 
 def _sentence(verdict: Verdict) -> str:
