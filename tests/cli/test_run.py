@@ -185,3 +185,21 @@ def test_a_cell_that_raises_ends_the_notebook(folder: Path) -> None:
     assert ours.returncode == 1
     assert "ZeroDivisionError" in ours.stderr
     assert tensortoll.load(folder / "r.json").casts == 1
+
+
+def test_a_script_is_observed_and_each_observer_can_be_left_out(folder):
+    """`--no-memory` and `--no-time` take away what they name, and no more."""
+    (folder / "s.py").write_text("x = bytearray(9_999_999)\n")
+    seen = {}
+    for options in ((), ("--no-memory",), ("--no-time",)):
+        done = tensortoll_("run", "--json", "r.json", "--quiet", *options, "s.py", cwd=folder)
+        recording = tensortoll.load(folder / "r.json")
+        (line,) = [one for one in recording.lines if one.line == 1]
+        seen[options] = line.allocated_bytes >= 9_999_999, line.elapsed_ns > 0
+        assert ("", "") == (done.stdout, done.stderr)
+
+    assert {
+        (): (True, True),
+        ("--no-memory",): (False, True),
+        ("--no-time",): (True, False),
+    } == seen

@@ -32,7 +32,7 @@ from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
 from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
-from tensortoll.capture.watch import Watch, notice
+from tensortoll.capture.watch import NOTHING, Watch, notice
 from tensortoll.errors import AlreadyWatchingError, LimitError
 from tensortoll.guarding import Guarded
 from tensortoll.guarding.verge import charge
@@ -82,8 +82,9 @@ class Session:
         """Of the last cells that were watched, the newest last."""
         self.sink: Sink | None = None
         """Where the recording of every cell goes, `%%tensorcost` or not; None for none."""
-        self.observing = Observing()
-        """What is observed in cells without options of their own."""
+        self.observing = NOTHING
+        """What is observed in cells without options of their own. Starting memray takes longer
+        than most of them do."""
         self.every_cell = False
         """Whether cells without the magic get a line too; see `%tensorcost on`."""
         self._cells: list[Cell] = []
