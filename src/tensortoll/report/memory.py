@@ -14,6 +14,8 @@ HIDDEN_WORTH: Final = 1_000_000
 """From so many bytes on, arrays that a library made inside itself get a row of their own."""
 _APART_WORTH: Final = 1_000_000
 _PEAK_WORTH: Final = 1_000_000
+_EXACT: Final = 50
+"""Bounds that differ by no more than one part in so many are told as one number."""
 _APART: Final[Mapping[Apart, str]] = {
     "mapped": "{} mapped by a library: scratch, a pool or a file",
     "objects": "{} in arenas for small Python objects",
@@ -50,8 +52,11 @@ def peak_text(peak: Peak | None) -> str:
     if peak is None or peak.total < _PEAK_WORTH:
         return ""
     text = f"peak {format_bytes(peak.total)}"
-    least, most = format_bytes(peak.converted_least), format_bytes(peak.converted_most)
     if not peak.converted_most:
         return text
-    share = most if least == most else f"{least} to {most}" if peak.converted_least else f"≤ {most}"
+    least, most = format_bytes(peak.converted_least), format_bytes(peak.converted_most)
+    if peak.converted_most - peak.converted_least <= peak.converted_most // _EXACT:
+        share = most
+    else:
+        share = f"{least} to {most}" if peak.converted_least else f"≤ {most}"
     return f"{text}, {share} of it converted"
