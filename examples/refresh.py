@@ -57,7 +57,7 @@ def refresh(path: Path) -> Recording:
                 client.execute_cell(cell, number)
                 if not recorded:  # the first one imports, and loads the extension as a reader would
                     recorded = True
-                    running._prepare(client, folder)
+                    running._prepare(client, (folder, True, True))
         recording = merged(one for one, _name in running._taken(Path(folder)))
     for cell in notebook.cells:
         _clean(cell)

@@ -164,6 +164,10 @@ def test_other_threads_and_other_tasks_are_left_alone():
         await asyncio.sleep(0.01)
         return torch.tensor(ARRAY).dim()
 
+    def guarded_generously() -> int:
+        with tensortoll.guard(copies="1 GB"):  # and not by the outer guard, which came with it
+            return torch.tensor(ARRAY).dim()
+
     async def guarded() -> str:
         with tensortoll.guard(copies=0):
             await asyncio.sleep(0.05)
@@ -171,6 +175,7 @@ def test_other_threads_and_other_tasks_are_left_alone():
             thread.start()
             thread.join()
             assert await asyncio.to_thread(lambda: torch.tensor(ARRAY).dim()) == 1
+            assert await asyncio.to_thread(guarded_generously) == 1
             inner = asyncio.create_task(copies())
             with pytest.raises(tensortoll.LimitError):
                 await inner
@@ -404,6 +409,32 @@ def test_a_cell_ends_at_the_line_that_breaks_its_limit(shell, capsys, line, body
     assert [] == shell.user_ns["done"]
     assert "----> 3" in shown.out + shown.err
     assert "verge" not in shown.out + shown.err
+
+
+def test_time_by_line_goes_on_after_an_error_and_ends_with_the_cell(shell):
+    """
+    line_profiler's trace function is put back where the guard ends, and not after the cell.
+    """
+    body = (
+        "with tensortoll.guard(copies=0, failures='warn'):",
+        "    torch.tensor(x)",
+        "try:",
+        "    with tensortoll.guard(copies=0):",
+        "        torch.tensor(x)",
+        "except tensortoll.LimitError:",
+        "    for n in range(3):",
+        "        n",
+    )
+    shell.user_ns["tensortoll"] = tensortoll
+
+    with pytest.warns(tensortoll.LimitWarning):
+        assert run(shell, "--no-memory -o kept", *body).success
+    hits = {one.line: one.hits for one in shell.user_ns["kept"].lines}
+
+    assert sys.gettrace() is None
+    assert {3: 1, 6: 1, 8: 4, 9: 3} == {line: hits[line] for line in (3, 6, 8, 9)}
+    run(shell, "--no-memory --max-copies 0", "torch.tensor(x)")
+    assert sys.gettrace() is None
 
 
 def test_a_cell_can_be_warned(shell, capsys):

@@ -153,6 +153,8 @@ def _told_again(frame: FrameType | None, tracer: Any) -> None:
 def restore(frame: FrameType, error: BaseException | None) -> None:
     """Put things right after one of ours was raised, in the frame where a guard ends."""
     tracer, _HERE.dropped = _HERE.dropped, None
+    if not getattr(tracer, "active_instances", True):
+        tracer = None  # line_profiler's, which has ended meanwhile
     left, _HERE.left = _HERE.left, []
     if error is not None:
         charge(error)

@@ -54,7 +54,7 @@ class NotebookFile(pytest.File):
     def ran(self) -> NotebookRun:
         """Run the notebook, if it was not yet."""
         if self._ran is None:
-            self._ran = run_notebook(self.path)
+            self._ran = run_notebook(self.path, memory=False, time=False)
         return self._ran
 
 
