@@ -4,6 +4,8 @@ Each rule where it has something to say, and where it must be silent.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -23,6 +25,10 @@ rows = [rng.random(2_000) for _ in range(60)]
 nested = [[row + column / 10 for column in range(300)] for row in range(300)]
 """
 TRAIN = "def train(a):\n    for i in range(5):\n        t = torch.tensor(a)\n        print(t[0])\n"
+ALIGNED = (
+    "pool = np.ones(6_000, dtype=np.float32)\nstart = (-pool.ctypes.data % 64) // 4\n"
+    "on_border = pool[start : start + 5_000]\n"
+)
 NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
 DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
 FIRES = {
@@ -55,6 +61,27 @@ FIRES = {
             f"{TRAIN}train(x)",
             "hoist",
         ),
+    ],
+    "TT105": [
+        ("t = tf.constant(x)\nu = tf.constant(t.numpy())", "u = tf.identity(t)"),
+        ("t = torch.from_numpy(x)\nu = torch.tensor(np.array(t))", "u = t.clone()"),
+    ],
+    "TT107": [
+        ("y = np.ones((3_000, 3_000))\nt = tf.constant(y)", "tf.raw_ops.Identity(input=y)"),
+    ],
+    "TT201": [
+        (
+            "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
+            "y = np.ones(500_000, dt",
+        ),
+    ],
+    "TT202": [
+        (
+            "f = np.full(5_000, 1.9)\nw = tf.zeros(5_000, tf.int32)\ny = w + f",
+            "tf.cast(w, tf.float64)",
+        ),
+        ("big = np.full(3_000, 2**40)\ns = tf.constant(big, tf.int32)", "tf.constant(big)"),
+        ("d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)", "d.astype(np.float32)"),
     ],
     "TT106": [
         ("v = tf.Variable(x)\na = np.array(v)", "a = v.numpy()"),
@@ -124,7 +151,28 @@ SILENT = {
         "for i in range(5):\n    t = torch.tensor(image[i * 50 : i * 50 + 50])",
         "for batch in [torch.tensor(x)]:\n    print(batch.sum())",
     ],
+    "TT105": [
+        "t = torch.from_numpy(x)\nu = torch.tensor(t.numpy() * 2)",
+        "t = tf.constant(x)\nu = t.numpy()",
+    ],
+    "TT107": [
+        "t = tf.constant(x)\nx[0] = 1",
+        "t = tf.constant(x[:50])",
+        "t = tf.constant(x, dtype=tf.float64)",
+    ],
+    "TT201": [
+        "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)\nprint(y.sum())",
+        "y = np.ones(500_000)\ny[0] = 2\nt = torch.tensor(y, dtype=torch.float32)",
+        "y = rng.random(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
+    ],
+    "TT202": [
+        "s = tf.constant(np.arange(3_000), tf.int32)",
+        "s = tf.constant(doubles, tf.float32)",
+        "v = tf.Variable(tf.zeros(500))\nv.assign(np.ones(500))",
+        "t = torch.tensor(doubles, dtype=torch.int32)",
+    ],
     "TT106": ["v = tf.Variable(x)\na = v.numpy()", "a = np.array(tf.constant(x))"],
+    "TT602": [f"{ALIGNED}t = tf.experimental.dlpack.from_dlpack(on_border.__dlpack__())"],
     "TT109": ["t = tf.constant(x)"],
     "TT401": [
         "q = torch.from_numpy(np.stack(rows))",
@@ -168,3 +216,17 @@ def test_a_rule_is_silent_where_its_advice_would_be_wrong_or_win_nothing(code, t
     Where either side is written, where nothing is repeated, where it is done well already.
     """
     assert code not in dict(findings(text))
+
+
+def test_torch_ends_the_process_only_after_a_warning(tmp_path):
+    """
+    An array with negative strides lent to torch: the line and the cure stand on standard error.
+    """
+    script = tmp_path / "case.py"
+    script.write_text("import numpy as np\nimport torch\ntorch.from_dlpack(np.arange(5.0)[::-1])\n")
+    command = [sys.executable, "-m", "tensortoll", "run", "--no-memory", "--no-time", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode
+    assert "TT601: line 3" in done.stderr
+    assert "copy()" in done.stderr

@@ -142,6 +142,8 @@ class _Search:
         case = alternatives.case
         best: tuple[Proposal, Result] | None = None
         for one in alternatives.proposals:
+            if one.warns:
+                return _finding(case, one, _PROVEN), one
             try:
                 result = tried(case, one, deadline)
             except CannotTryError as reason:
@@ -153,8 +155,9 @@ class _Search:
                 continue
             if result.wins and (best is None or _saving(result) > _saving(best[1])):
                 best = one, result
-        finding = None if best is None else _finding(case, *best)
-        return None if best is None or finding is None else (finding, best[0])
+        if best is None or not _is_worth_telling(*best):
+            return None
+        return _finding(case, *best), best[0]
 
 
 class _Alternatives(NamedTuple):
@@ -202,26 +205,35 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun} was" if number == 1 else f"{number} {noun}s were"
 
 
+_PROVEN: Final = Result(0, 0, wins=True, rounding=0.0)
+"""Of a warning: there is nothing to try."""
+
+
 def _saving(result: Result) -> tuple[int, int]:
     return result.saved_ns, result.saved_bytes
 
 
-def _finding(case: Case, proposal: Proposal, result: Result) -> Finding | None:
+def _is_worth_telling(proposal: Proposal, result: Result) -> bool:
+    saved_ns, saved_bytes = result.saved_ns * proposal.count, result.saved_bytes * proposal.count
+    return saved_ns >= WORTH_NS or saved_bytes >= WORTH_BYTES
+
+
+def _finding(case: Case, proposal: Proposal, result: Result) -> Finding:
     saved_ns = result.saved_ns * proposal.count
     saved_bytes = result.saved_bytes * proposal.count
-    if saved_ns < WORTH_NS and saved_bytes < WORTH_BYTES:
-        return None
     caveats = proposal.caveats
     if result.rounding:
         caveats = (*caveats, f"results differ by up to {result.rounding:.0e} of their size")
     text = case.script.text
-    hoisted = proposal.hoisted_from is not None
+    suggestion = proposal.told or proposal.new
+    if not (proposal.told or proposal.hoisted_from is not None or proposal.warns):
+        suggestion = text.replaced(proposal.node, proposal.new)
     return Finding(
         rule=proposal.rule,
         source=case.place.source,
         line=case.place.line,
         title=proposal.title,
-        suggestion=proposal.new if hoisted else text.replaced(proposal.node, proposal.new),
+        suggestion=suggestion,
         verified=True,
         saved_bytes=saved_bytes,
         saved_ns=saved_ns,

@@ -132,6 +132,14 @@ class Proposal:
     """By how much the results may differ, relative to their size."""
     fresh: Mapping[str, Held] = field(default_factory=dict)
     """Stands for parts that can't be run again, by how they are written."""
+    warns: bool = False
+    """Whether it is a warning, proven by the user's own values, and nothing is to be saved."""
+    told: str = ""
+    """What to show for the new text, where that stands on another line."""
+    old: str = ""
+    """What to try against the new text, where that is more than the node."""
+    also_saved_bytes: int = 0
+    """Written by the old form outside of any conversion: by the call that made the array."""
     hoisted_from: ast.AST | None = None
     """The loop that the expression is to be moved out of."""
 

@@ -52,7 +52,7 @@ PURE: Final = frozenset(
         "detach cpu cuda tolist item from_dlpack device_put vstack concatenate cat Identity "
         "DoubleTensor FloatTensor LongTensor IntTensor HalfTensor Tensor require read_value "
         "to_numpy flip flipud fliplr float32 float64 int64 int32 float16 pin_memory "
-        "convert_to_numpy"
+        "convert_to_numpy zeros ones full linspace eye identity list"
     ).split()
 )
 """Names of calls that may be run again."""
@@ -86,12 +86,14 @@ def tried(case: Case, proposal: Proposal, deadline: float) -> Result:
     """
     facts: dict[str, Fact] = {**case.facts, **proposal.fresh}
     bench = _Bench(case, facts)
-    old = bench.prepared(proposal.node)
+    node = ast.parse(proposal.old, mode="eval").body if proposal.old else proposal.node
+    old = bench.prepared(node)
     hoisted = proposal.hoisted_from is not None
     new = old if hoisted else bench.prepared(ast.parse(proposal.new, mode="eval").body)
     bench.fill()
     with silenced():
         old_bytes, new_bytes = bench.watched(old, new)
+        old_bytes += proposal.also_saved_bytes
         one, other = (bench.namespace.pop(name) for name in _RESULTS)
         difference = alike(one, other, proposal.rounding)
         del one, other

@@ -33,6 +33,11 @@ class Held(NamedTuple):
     """Differs where the elements differ, as far as they were looked at; 0 where they were not."""
     class_name: str = ""
     """Of a class that is not the library's own array: `Parameter`, `matrix`."""
+    low: float = 0.0
+    high: float = 0.0
+    """Range of the elements of an ndarray, as far as they were looked at."""
+    whole: bool = True
+    """Whether these were whole numbers."""
 
     @property
     def nbytes(self) -> int:
@@ -88,7 +93,7 @@ def _of_numpy(value: Any) -> Fact | None:
         return Plain(value)
     if not isinstance(value, np.ndarray):
         return None
-    array = value.view(np.ndarray)
+    array: Any = np.ndarray.view(value, np.ndarray)  # a subclass's own may be any code
     dtype = array.dtype
     address = array.__array_interface__["data"][0]
     native = dtype.isnative or dtype.kind not in "iufc"
@@ -100,18 +105,27 @@ def _of_numpy(value: Any) -> Fact | None:
         address % BORDER,
         address,
         bool(array.flags.writeable),
-        print=_print(array) if dtype.kind in "biufc" else 0,
         class_name="" if type(value) is np.ndarray else type(value).__name__,
+        **_looked_into(array),
     )
 
 
-def _print(array: Any) -> int:
+def _looked_into(array: Any) -> dict[str, Any]:
+    """Return what some of an array's elements tell."""
     import numpy as np
 
-    size = array.size
+    kind, size = array.dtype.kind, array.size
+    if kind not in "biufc" or not size:
+        return {}
     if size > SAMPLE_ELEMENTS:
         array = array.flat[np.linspace(0, size - 1, SAMPLE_ELEMENTS, dtype=np.intp)]
-    return hash(array.tobytes())
+    found: dict[str, Any] = {"print": hash(array.tobytes())}
+    if kind in "iuf":
+        finite = array[np.isfinite(array)] if kind == "f" else array
+        if finite.size:
+            found.update(low=float(finite.min()), high=float(finite.max()))
+            found.update(whole=kind != "f" or bool((finite == np.trunc(finite)).all()))
+    return found
 
 
 def _of_torch(value: Any) -> Fact | None:

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from tensortoll.advice.rules.aborts import ABORTS
 from tensortoll.advice.rules.copies import COPIES
+from tensortoll.advice.rules.detours import DETOURS
+from tensortoll.advice.rules.dtypes import DTYPES
 from tensortoll.advice.rules.loops import LOOPS
 from tensortoll.advice.rules.objects import OBJECTS
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.advice.rules.steps import STEPS
 
-RULES: Final[tuple[Rule, ...]] = (*COPIES, *STEPS, *LOOPS, *OBJECTS)
+RULES: Final[tuple[Rule, ...]] = (
+    *COPIES,
+    *STEPS,
+    *LOOPS,
+    *DETOURS,
+    *DTYPES,
+    *OBJECTS,
+    *ABORTS,
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.dangers import warn_of_backward_strides
 from tensortoll.capture.exports import Exports
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
@@ -118,6 +119,9 @@ def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
         try:
             address = context.exports.address(capsule)
             origin = _origin(context.exports.kind(capsule), _exporter(sys._getframe(1)))
+            lent = sys._getframe(1).f_locals.get("ext_tensor")
+            warn_of_backward_strides(places.site(table, sys._getframe(1)), lent)
+            del lent
         except Exception as error:
             context.recorder.fault("torch from_dlpack", error)
         result = original(capsule, *args, **kwargs)

@@ -1,0 +1,179 @@
+"""TT2xx: dtypes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from tensortoll.advice.case import Case, Proposal
+from tensortoll.advice.rules.rule import Rule
+from tensortoll.capture.facts import Held
+from tensortoll.model import Conversion
+
+LIMITS: Final = {
+    f"{sign}int{bits}": (0 if sign else -(2 ** (bits - 1)), 2 ** (bits - (not sign)) - 1)
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+"""Least and largest value by dtype."""
+ASSIGNMENTS: Final = frozenset(("assign", "assign_add", "assign_sub"))
+
+
+def _loses(case: Case) -> Iterator[Proposal]:
+    row = case.row(_into_tensor)
+    if row is None:
+        return
+    origin, target = row.route.origin.dtype, row.route.target.dtype
+    for path, held in case.facts.items():
+        if not isinstance(held, Held) or held.library != "numpy" or held.dtype != origin:
+            continue
+        title = _loss(case, held, target, implicit=row.route.implicit)
+        if title:
+            yield Proposal(
+                "TT202",
+                case.node,
+                _kept(case, path, held),
+                f"`{path}`: {title}",
+                row.totals.count,
+                caveats=("a warning, seen in the values themselves: nothing is to be saved",),
+                warns=True,
+            )
+            return
+
+
+def _into_tensor(one: Conversion) -> bool:
+    route = one.route
+    libraries = route.origin.library, route.target.library
+    return "cast" in route.effects and libraries in {("numpy", "tensorflow"), ("numpy", "torch")}
+
+
+def _loss(case: Case, held: Held, target: str, *, implicit: bool) -> str:
+    """Return what is lost, in words; empty where nothing was seen to be."""
+    if target in LIMITS:
+        least, most = LIMITS[target]
+        if held.low < least or held.high > most:
+            value = held.high if held.high > most else held.low
+            return f"values up to {value:,.6g} do not fit into {target}, and wrap around"
+        asked = not implicit and case.method not in ASSIGNMENTS
+        if not held.whole and not asked:
+            return f"fractions are cut off: {held.dtype} becomes {target} without a word"
+    rounded = (held.dtype, target) == ("float64", "float32") and not held.whole
+    if rounded and case.method in ASSIGNMENTS:
+        return "float64 values are rounded to float32 without a word"
+    return ""
+
+
+def _kept(case: Case, path: str, held: Held) -> str:
+    """Return what says openly what happens, or keeps the values."""
+    library = (
+        "tensorflow" if "tensorflow" in {one.route.target.library for one in case.rows} else ""
+    )
+    call = case.call
+    if call is not None and case.function in {"tensorflow.constant", "torch.tensor"}:
+        return f"{case.written(call.func)}({path})"
+    name = case.script.spelled(library or "torch")
+    if isinstance(case.node, ast.BinOp):
+        other = case.node.left if case.written(case.node.right) == path else case.node.right
+        if library:
+            return f"{name}.cast({case.written(other)}, {name}.{held.dtype})"
+    numpy = case.script.spelled("numpy")
+    target = max(case.rows, key=lambda one: one.totals.bytes_written).route.target.dtype
+    return f"{path}.astype({numpy}.{target})"
+
+
+LOSSY: Final = Rule(
+    "TT202",
+    "values lost in a cast that nobody asked for",
+    _loses,
+    "TensorFlow casts an array to the dtype of the tensor that it meets, or to the one that was "
+    "named, by NumPy's rules: fractions are cut off, and numbers that do not fit wrap around. "
+    "Neither raises.",
+    "Say the dtype that holds the values, or cast openly where the loss is meant: "
+    "`fractions.astype(np.int32)`.",
+    """
+import numpy as np
+import tensorflow as tf
+
+large = np.full(2_000, 2**40)
+wrapped = tf.constant(large, tf.int32)      # silent: every value is 0
+kept = tf.constant(large)                   # better: int64 holds them
+assert int(wrapped[0]) == 0 and int(kept[0]) == 2**40
+""",
+    ("only some of the elements are looked at: silence is no proof that nothing is lost",),
+)
+
+# ------------------------------------------------------------------------------- TT201
+
+MAKERS: Final = frozenset(
+    f"numpy.{name}" for name in ("zeros", "ones", "full", "linspace", "eye", "identity", "array")
+)
+"""Functions that make float64 unless they are told otherwise."""
+
+
+def _origin(case: Case) -> Iterator[Proposal]:
+    row = case.row(lambda one: "cast" in one.route.effects and one.route.origin.library == "numpy")
+    if row is None or (row.route.origin.dtype, row.route.target.dtype) != ("float64", "float32"):
+        return
+    source = case.receiver if case.method == "astype" else case.first
+    held = case.fact(source)
+    if not isinstance(source, ast.Name) or not isinstance(held, Held):
+        return
+    made = _only_assignment(case, source.id)
+    if made is None or case.script.names.resolve(made.func) not in MAKERS:
+        return
+    if any(one.arg in {"dtype", None} for one in made.keywords):
+        return
+    numpy = case.script.spelled("numpy")
+    text = case.written(made)
+    better = f"{text.rstrip()[:-1].rstrip().rstrip(',')}, dtype={numpy}.float32)"
+    written = case.written(case.node)
+    fixed = better if case.method == "astype" else written.replace(source.id, better, 1)
+    line = case.script.text.replaced(made, better)
+    yield Proposal(
+        "TT201",
+        case.node,
+        fixed,
+        f"`{source.id}` is float64 by NumPy's default, since line {made.lineno}: twice the bytes, "
+        "and a cast here",
+        row.totals.count,
+        caveats=(f"to be written at line {made.lineno}",),
+        rounding=1e-6,
+        told=line,
+        also_saved_bytes=held.nbytes // 2,
+        old=written.replace(source.id, text, 1),
+    )
+
+
+def _only_assignment(case: Case, name: str) -> ast.Call | None:
+    """Return the call that made an array which is used for nothing but this conversion."""
+    tree = case.script.text.tree
+    uses = [one for one in ast.walk(tree) if isinstance(one, ast.Name) and one.id == name]
+    if len(uses) != 2:  # noqa: PLR2004 - where it is made, and here
+        return None
+    for one in ast.walk(tree):
+        if isinstance(one, ast.Assign) and one.targets[0] in uses and len(one.targets) == 1:
+            return one.value if isinstance(one.value, ast.Call) else None
+    return None
+
+
+FLOAT64: Final = Rule(
+    "TT201",
+    "float64 by NumPy's default, cast to float32 later",
+    _origin,
+    "NumPy makes float64 unless it is told otherwise. An array that is only ever used as float32 "
+    "takes twice the memory until it is cast, and the cast reads and writes all of it.",
+    "Give the dtype where the array is made: `np.ones(n, dtype=np.float32)`. It is offered only "
+    "where the array is used for nothing else.",
+    """
+import numpy as np
+import torch
+
+doubles = np.ones(200_000)                                          # costly: 1.6 MB, cast below
+cast = torch.tensor(doubles, dtype=torch.float32)
+singles = np.ones(200_000, dtype=np.float32)                        # better: 0.8 MB
+assert torch.equal(cast, torch.from_numpy(singles))
+""",
+)
+
+DTYPES: Final = (FLOAT64, LOSSY)
