@@ -332,6 +332,18 @@ def test_a_profiler_that_the_text_starts_goes_on():
     assert running is namespace["p"]
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="from 3.12 on both see everything")
+def test_memory_is_said_to_have_no_line_while_the_text_profiles_itself():
+    """On 3.11 a profiler inside of the code takes memray's eyes off the stack."""
+    text = (
+        "import cProfile, numpy as np\nwith cProfile.Profile():\n"
+        "    for _ in range(2000): np.empty(200)\n"
+    )
+    recording = tensortoll.run_source(text, "x.py", time=False)
+
+    assert any("while a profiler ran inside" in one for one in recording.blind_spots)
+
+
 def test_windows_has_no_memory_by_line(monkeypatch):
     """memray does not exist there, which is said."""
     monkeypatch.setattr(memory.platform, "system", lambda: "Windows")

@@ -33,6 +33,8 @@ WORTH = 8_192
 """Bytes of one copy, from which on it is held: below, NumPy and Python use memory again."""
 WRITES_INTO = re.compile(r"\[\]=|copy_|copyto|\bout=|assign|load_state|_\(|[-+*/]=|\bput|\.set\b")
 """Conversions into memory that is there already."""
+POOLS = {"jax", "pyarrow", "polars"}
+"""Libraries that take memory from pools of their own, where memray sees no single array."""
 CASES = {
     "constructors": (
         "import numpy as np, torch\n"
@@ -148,6 +150,10 @@ def by_place(recording: tensortoll.Recording) -> dict[tuple[int, Span], list[Con
             continue
         if WRITES_INTO.search(f"{one.route.operation} {place.expression}"):
             continue
+        if POOLS.intersection((one.route.origin.library, one.route.target.library)):
+            continue
+        if one.route.outcome == "view" and one.route.implicit:
+            continue  # the expression computes something else from it
         if one.route.target.device != "cpu" or one.route.outcome == "failed":
             continue
         if one.route.outcome == "copy" and totals.bytes_written < WORTH * max(totals.copies, 1):

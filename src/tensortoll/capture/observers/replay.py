@@ -110,14 +110,18 @@ class Replay:
 class _Site:
     """Where on the stack something is allocated, told apart as memray tells stacks apart."""
 
-    __slots__ = ("library", "line", "native")
+    __slots__ = ("is_empty", "library", "line", "native")
 
-    def __init__(self, line: LineMemory | None, library: str, *, native: bool) -> None:
+    def __init__(
+        self, line: LineMemory | None, library: str, *, native: bool, is_empty: bool = False
+    ) -> None:
         self.line = line
         self.library = library
         """`file:line` of the innermost frame of a library, between the user's line and C."""
         self.native = native
         """Whether it belongs to no line of the user's and to no thread that runs Python."""
+        self.is_empty = is_empty
+        """Whether there is no frame, on a thread that runs Python."""
 
 
 def replayed(
@@ -226,14 +230,13 @@ class _Reading:
             if not library and not is_own(filename):
                 library = f"{short_file(filename)}:{number}"
         on_main = record.tid == self._main_thread
-        if on_main and not frames:
-            self._found.without_stack += 1
-        return _Site(None, library, native=not on_main)
+        return _Site(None, library, native=not on_main, is_empty=on_main and not frames)
 
     def _charged(self, site: _Site, allocator: int, size: int) -> LineMemory | None:
         """Return the line to charge with a block, or None where it is set apart or ignored."""
         line = site.line
         if line is None:
+            self._found.without_stack += site.is_empty
             if site.native and self._last is not None:
                 kind: Apart = "tensorflow" if self._is_arena(site, allocator, size) else "threads"
                 self._last.apart[kind] += size
