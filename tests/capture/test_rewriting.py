@@ -191,7 +191,8 @@ def rewritten(text: str, namespace: dict[str, Any] | None = None) -> Rewritten:
 
 def expressions(text: str) -> list[Expression]:
     """Return the expressions of a text that are rewritten, in the order of their numbers."""
-    return sorted(rewritten(text).expressions.values(), key=lambda one: one.number)
+    found = [one for one in rewritten(text).expressions.values() if isinstance(one, Expression)]
+    return sorted(found, key=lambda one: one.number)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.containers import Gathered, is_container, objects
 from tensortoll.capture.evidence import Evidence
@@ -28,6 +28,9 @@ from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Table
 from tensortoll.capture.seen import Seen, UnknownLayoutError
 from tensortoll.capture.sources import is_own
 from tensortoll.capture.stores import is_basic, judge_into, judge_lent_into, judge_store
+
+if TYPE_CHECKING:
+    from tensortoll.capture.hazards.writes import Writes
 
 MAX_PENDING: Final = 10_000
 """Descriptions kept of calls that have not returned. Only calls that raise leave one behind."""
@@ -43,13 +46,14 @@ Describe = Callable[[Any], Seen | None]
 class Running:
     """What expressions need of the watch that is on. One object, looked at by all of them."""
 
-    __slots__ = ("describers", "evidence", "exports", "failures", "readable", "recorder")
+    __slots__ = ("describers", "evidence", "exports", "failures", "readable", "recorder", "writes")
 
     def __init__(self) -> None:
         """Start without a watch."""
         self.recorder: Recorder | None = None
         self.evidence: Evidence | None = None
         self.failures: Failures | None = None
+        self.writes: Writes | None = None
         self.exports = Exports()
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
@@ -58,7 +62,7 @@ class Running:
 
     def clear(self) -> None:
         """Forget the watch."""
-        self.recorder = self.evidence = self.failures = None
+        self.recorder = self.evidence = self.failures = self.writes = None
         self.exports = Exports()
         self.describers.clear()
         self.readable.clear()
@@ -170,7 +174,9 @@ class Expression:
                 table = recorder.local.table
                 entry = table.pending.pop((id(sys._getframe(1)), self.number), None)
                 lent, table.lent = table.lent, None
-                table.given = None
+                given, table.given = table.given, None
+                if given is not None and RUNNING.writes is not None:
+                    RUNNING.writes.shared_across(self.located, given, result)
                 if (lent or entry is not None) and not table.quiet:
                     self._judge(table, entry, lent, result)
             except Exception as error:

@@ -38,6 +38,10 @@ class Text:
             node, Place(self._source, first, last, len(head), len(tail), "\n".join(cut))
         )
 
+    def first_line(self, node: Any) -> str:
+        """Return the line that a statement begins on."""
+        return self._lines[node.lineno - 1].strip() if node.lineno <= len(self._lines) else ""
+
     def _chained(self, node: Any, place: Place) -> Place:
         """Charge a method of a chain over several lines to its own line, as tracebacks do."""
         function = getattr(node, "func", node)

@@ -8,11 +8,12 @@ from types import CodeType
 from typing import Any, Final
 
 from tensortoll.capture.expressions import Expression
+from tensortoll.capture.hazards.writes import Flag
 from tensortoll.capture.moments import Moment
 
 PLACEHOLDER: Final = "\x00tensortoll expression "
 """How the constant begins that stands for an expression; its number follows."""
-Baked = Expression | Moment
+Baked = Expression | Moment | Flag
 """What a placeholder stands for."""
 _numbers = itertools.count()
 

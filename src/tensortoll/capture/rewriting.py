@@ -21,6 +21,7 @@ from tensortoll.capture import handing
 from tensortoll.capture.calls import computes, dotted
 from tensortoll.capture.compilers import handed_to_compilers, is_compiler
 from tensortoll.capture.expressions import Expression
+from tensortoll.capture.hazards.writes import is_watching
 from tensortoll.capture.names import Names
 from tensortoll.capture.nodes import (
     Text,
@@ -35,7 +36,7 @@ from tensortoll.capture.nodes import (
 from tensortoll.capture.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.recorder import Located
 from tensortoll.capture.rewrites import Rewrites, data_argument, ruled
-from tensortoll.capture.statements import Statements
+from tensortoll.capture.statements import Statements, can_share
 from tensortoll.capture.taking import Taking
 from tensortoll.model import Source
 
@@ -100,7 +101,9 @@ class _Rewriter(Statements):
         *,
         functions: bool,
     ) -> None:
-        super().__init__(Text(source))
+        known = rewrites.where(names.in_play)
+        share = can_share(names.tree, known.methods, known.functions, names.resolve)
+        super().__init__(Text(source), looks=share or is_watching())
         self.left = 0
         self._functions = functions
         self._rewrites = rewrites.where(names.in_play)
@@ -231,7 +234,7 @@ class _Rewriter(Statements):
         if not self._functions:
             self._leave(node.body)
             return node  # type: ignore[no-any-return]
-        node.body = self._visit_body(node.body)
+        node.body = self._entered(self._visit_body(node.body), node)
         if len(self.expressions) > max(before, outside):
             name = self._expression(node, "define", "def", "def")
             # The innermost decorator, at the place of `def`: what stands above is not moved.
@@ -246,7 +249,7 @@ class _Rewriter(Statements):
             self._leave([ast.Expr(node.body)])
             return node
         before = len(self.expressions)
-        node.body = self.visit(node.body)
+        node.body = self._passed(self.visit(node.body), node)
         if len(self.expressions) == before:
             return node
         return told(self._expression(node, "define", "lambda", "lambda"), "defined", node)

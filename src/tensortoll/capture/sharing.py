@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any
 
 from tensortoll.capture.addresses import overlap
+from tensortoll.capture.hazards.contents import MOST_WORK, stand_in
 from tensortoll.capture.seen import Seen
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Sharing
 from tensortoll.recording import Recording
-
-MOST_WORK: Final = 10_000
-"""Candidates that `np.shares_memory` may look at; its annotation knows only two constants."""
 
 Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
@@ -58,31 +55,9 @@ def _shares_bytes(one: Seen, other: Seen) -> bool | None:
 
     try:
         work: Any = MOST_WORK
-        return bool(np.shares_memory(_stand_in(one), _stand_in(other), max_work=work))
+        return bool(np.shares_memory(stand_in(one), stand_in(other), max_work=work))
     except (RuntimeError, ValueError, TypeError):
         return None
-
-
-def _stand_in(seen: Seen) -> Any:
-    """Return an ndarray that lies where an array of any library does; it is never read."""
-    import numpy as np
-
-    assert seen.span is not None
-    start = seen.span.start
-    size = seen.nbytes // max(math.prod(seen.shape), 1)
-    steps = [int(step * size) for step in seen.strides]
-    below = sum((n - 1) * step for n, step in zip(seen.shape, steps, strict=True) if step < 0)
-
-    class Lying:
-        __array_interface__: ClassVar[dict[str, Any]] = {
-            "version": 3,
-            "typestr": f"|V{size}",
-            "shape": seen.shape,
-            "strides": tuple(steps),
-            "data": (start - below, True),
-        }
-
-    return np.asarray(Lying())
 
 
 def is_writable(value: Any) -> bool:

@@ -1,22 +1,24 @@
-"""The half of the rewriter that deals in statements: where moments stand in the user's code."""
+"""The half of the rewriter that deals in statements: where moments stand in the user's code.
+
+After a statement that can write to an array stands `if FLAG.alive: MOMENT.looked()`; what an error
+handler catches is looked at by `MOMENT.caught()`. Between two looks of a thread runs no more than
+one statement of the user's, so what changed meanwhile was changed by that one.
+"""
 
 from __future__ import annotations
 
 import ast
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from tensortoll.capture.calls import dotted
+from tensortoll.capture.hazards.writes import FLAG
 from tensortoll.capture.moments import Moment
-from tensortoll.capture.nodes import Text, at_start
-from tensortoll.capture.placeholders import Baked, new_number, placeholder
+from tensortoll.capture.nodes import Text, at_start, told
+from tensortoll.capture.placeholders import PLACEHOLDER, Baked, new_number, placeholder
 
-
-def statement(placeholder: str, method: str, like: ast.stmt | ast.ExceptHandler) -> ast.stmt:
-    """Return `placeholder.method()` as a statement that stands where ``like`` starts."""
-    call = ast.Call(ast.Attribute(ast.Constant(placeholder), method, ast.Load()), [], [])
-    return at_start(ast.Expr(call), like)
-
-
+_FLAG: Final = f"{PLACEHOLDER}flag"
+_SIMPLE: Final = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Assert, ast.Delete)
 SWALLOWING: Final = frozenset(
     "suppress raises assertRaises assertRaisesRegex warns assertWarns".split()
 )
@@ -24,32 +26,188 @@ SWALLOWING: Final = frozenset(
 
 
 class Statements(ast.NodeTransformer):
-    """Puts moments into a tree: the half of the rewriter that deals in statements."""
+    """Puts moments into a tree."""
 
-    def __init__(self, text: Text) -> None:
-        """Start with nothing rewritten."""
+    def __init__(self, text: Text, *, looks: bool) -> None:
+        """Start with nothing rewritten.
+
+        Args:
+            text: What the user sees.
+            looks: Whether the text can write to memory that is shared.
+        """
         self.expressions: dict[str, Baked] = {}
         self._text = text
+        self._looks = looks
+        self._last: ast.stmt | None = None
 
-    def _moment(self, method: str, like: ast.stmt | ast.ExceptHandler) -> ast.stmt:
-        name = placeholder(new_number())
-        self.expressions[name] = Moment(self._text.place(like))
-        return statement(name, method, like)
+    # ------------------------------------------------------------------------ errors
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         """Have each error looked at that the user's code catches."""
         self.generic_visit(node)
-        node.body.insert(0, self._moment("caught", node))
+        node.body[:0] = [self._moment("caught", node), *self._look("raised", node)]
         return node
 
     def visit_With(self, node: ast.With) -> ast.AST:
         """Have an error looked at before a context manager swallows it."""
         self.generic_visit(node)
         if any(_swallows(one.context_expr) for one in node.items):
-            noticing = [self._moment("caught", node), at_start(ast.Raise(), node)]
+            noticing = [
+                self._moment("caught", node),
+                *self._look("raised", node),
+                at_start(ast.Raise(), node),
+            ]
             handler = ast.copy_location(ast.ExceptHandler(None, None, noticing), node)
-            node.body = [ast.copy_location(ast.Try(node.body, [handler], [], []), node)]
+            node.body = [at_start_of(ast.Try(node.body, [handler], [], []), node)]
         return node
+
+    # ------------------------------------------------------------------------ writes
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        """Know the last statement: what it comes to may be shown."""
+        self._last = node.body[-1] if node.body else None
+        self.generic_visit(node)
+        return node
+
+    def visit(self, node: ast.AST) -> Any:
+        """Have the memory that is shared looked at after what can write to it."""
+        if not self._looks or not isinstance(node, ast.stmt):
+            return super().visit(node)
+        writes = can_write(node)
+        told_of = self._told_of(node)
+        resumed = writes and any(isinstance(one, _SUSPENDING) for one in _within(node))
+        result = super().visit(node)
+        if isinstance(node, ast.For | ast.AsyncFor | ast.While | ast.If | ast.With | ast.AsyncWith):
+            if writes or not isinstance(node, ast.If | ast.While):
+                node.body[:0] = self._look("looked", node)
+                if getattr(node, "orelse", None):
+                    node.orelse[:0] = self._look("looked", node)  # type: ignore[union-attr]
+                return [node, *self._look("looked", node)]
+        elif isinstance(node, ast.Try):
+            node.finalbody[:0] = self._look("raised", node) if node.finalbody else []
+        elif writes and isinstance(node, ast.Return) and node.value is not None:
+            node.value = self._passed(node.value, node, told_of)
+        elif writes and isinstance(node, _SIMPLE):
+            if node is self._last and isinstance(node, ast.Expr):
+                node.value = self._passed(node.value, node, told_of)
+                return result
+            after = self._look("resumed" if resumed else "looked", node, told_of)
+            return [*(result if isinstance(result, list) else [result]), *after]
+        return result
+
+    def _entered(self, body: list[ast.stmt], like: ast.stmt) -> list[ast.stmt]:
+        """Have a function's body begin with a look: what was written before, its caller wrote."""
+        first = 1 if ast.get_docstring(ast.Module(body, []), clean=False) is not None else 0
+        body[first:first] = self._look("entered", like)
+        return body
+
+    def _passed(self, value: ast.expr, like: Any, told_of: Moment | None = None) -> ast.expr:
+        """Have a look after an expression that is no statement of its own."""
+        if not self._looks or not any(isinstance(one, ast.Call) for one in ast.walk(value)):
+            return value
+        return told(self._kept(told_of or self._told_of(like)), "passed", value)
+
+    def _look(self, method: str, like: Any, told_of: Moment | None = None) -> list[ast.stmt]:
+        if not self._looks:
+            return []
+        self.expressions[_FLAG] = FLAG
+        alive = ast.Attribute(ast.Constant(_FLAG), "alive", ast.Load())
+        return [at_start(ast.If(alive, [self._moment(method, like, told_of)], []), like)]
+
+    def _moment(self, method: str, like: Any, told_of: Moment | None = None) -> ast.stmt:
+        name = self._kept(told_of or self._told_of(like))
+        call = ast.Call(ast.Attribute(ast.Constant(name), method, ast.Load()), [], [])
+        return at_start(ast.Expr(call), like)
+
+    def _kept(self, moment: Moment) -> str:
+        name = placeholder(new_number())
+        self.expressions[name] = moment
+        return name
+
+    def _told_of(self, node: Any) -> Moment:
+        """Return what a report tells of a statement: to be asked before it is rewritten."""
+        target = target_of(node)
+        shown = target or getattr(node, "value", None)
+        place = self._text.place(shown if isinstance(shown, ast.expr) else node)
+        if isinstance(node, ast.stmt):
+            place = place._replace(expression=self._text.first_line(node))
+        while isinstance(target, ast.Subscript):
+            target = target.value
+        return Moment(place, ast.unparse(target) if target else "")
+
+
+_SUSPENDING: Final = (ast.Yield, ast.YieldFrom, ast.Await)
+_IN_PLACE: Final = frozenset("fill sort put partition".split())
+_FIRST: Final = frozenset("shuffle copyto place putmask fill_diagonal put_along_axis".split())
+
+
+def can_write(node: ast.stmt) -> bool:
+    """Say whether a statement's own expressions can write to an array: by a call or a store."""
+    if isinstance(node, ast.AugAssign):
+        return True
+    if isinstance(node, ast.Assign) and any(
+        isinstance(one, ast.Subscript | ast.Attribute) for one in node.targets
+    ):
+        return True
+    return any(isinstance(one, ast.Call) for one in _within(node))
+
+
+def _within(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a statement that run with it: not its inner statements and functions."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case | ast.Lambda):
+            yield child
+            yield from _within(child)
+
+
+def target_of(node: ast.AST) -> ast.expr | None:  # noqa: PLR0911 - one for each form of a write
+    """Return what a statement writes to, as far as its text tells."""
+    if isinstance(node, ast.AugAssign):
+        return node.target
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        return node.targets[0]
+    value = getattr(node, "value", None)
+    if not isinstance(value, ast.Call):
+        return None
+    for keyword in value.keywords:
+        if keyword.arg == "out":
+            return keyword.value
+    if not isinstance(value.func, ast.Attribute):
+        return None
+    name = value.func.attr
+    if name in _FIRST:
+        return value.args[0] if value.args else None
+    in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+    return value.func.value if in_place else None
+
+
+def can_share(tree: ast.AST, methods: Any, functions: Any, resolve: Any) -> bool:
+    """Say whether a text has a call that can make two arrays share memory."""
+    for node in _run(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+                return True
+            if resolve(node.func) in functions:
+                return True
+    return False
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree but for annotations."""
+    for name, value in ast.iter_fields(node):
+        if name in {"annotation", "returns"}:
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield child
+                yield from _run(child)
+
+
+def at_start_of(node: ast.Try, like: ast.stmt) -> ast.Try:
+    """Put a statement, but not what is in it, where another one starts."""
+    node.lineno = node.end_lineno = like.lineno
+    node.col_offset = node.end_col_offset = like.col_offset
+    return node
 
 
 def _swallows(node: ast.expr) -> bool:

@@ -1,6 +1,6 @@
-"""Calls that take data into a library whose hooks count it: here only what they are given is noted.
+"""Calls whose conversions are counted by hooks: here only what goes in and comes out is noted.
 
-It is needed if the call raises, to say why.
+What went in is needed if the call raises, to say why; and both, if they share memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tensortoll.capture.expressions import RUNNING, Expression
 
 
 class Taking(Expression):
-    """A call of the user's that makes a tensor of its first argument."""
+    """A call of the user's that makes one array of another."""
 
     __slots__ = ()
 
@@ -30,5 +30,8 @@ class Taking(Expression):
         """Let go of what was given; return the result."""
         recorder = RUNNING.recorder
         if recorder is not None:
-            recorder.local.table.given = None
+            table = recorder.local.table
+            given, table.given = table.given, None
+            if given is not None and RUNNING.writes is not None:
+                RUNNING.writes.shared_across(self.located, given, result)
         return result

@@ -21,6 +21,7 @@ from tensortoll.capture.evidence import Evidence
 from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.failures.noticing import Failures
 from tensortoll.capture.functions import Texts
+from tensortoll.capture.hazards.writes import Writes
 from tensortoll.capture.observers import Observers, Observing
 from tensortoll.capture.overhead import WORTH, event_ns
 from tensortoll.capture.patching import Patches
@@ -102,6 +103,8 @@ class Watch:
         self._context = probes.Context(self.recorder, places, self.patches)
         self.failures = Failures(sources, self.recorder.fault)
         """Conversions that raised."""
+        self.writes = Writes(sources, self.describe, self.recorder.fault, self.recorder.blind_spot)
+        """Writes to memory that conversions share."""
         self._arrivals = Arrivals((), lambda _: None)
         self._started_ns = self._elapsed_ns = self._own_ns = 0
 
@@ -159,6 +162,7 @@ class Watch:
         RUNNING.exports = self._context.exports
         RUNNING.evidence = self.evidence
         RUNNING.failures = self.failures
+        RUNNING.writes = self.writes
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
         later = [module for module in self._probes if not probes.is_loaded(module)]
@@ -170,6 +174,7 @@ class Watch:
             if probes.is_loaded(module):
                 self._add(module)
         RUNNING.recorder = self.recorder
+        self.writes.start()
 
     def _add(self, module: str) -> None:
         """Hook a library. A probe that can't must not keep the user's code from running."""
@@ -189,6 +194,7 @@ class Watch:
     def _uninstall(self) -> None:
         global _current  # noqa: PLW0603 - there is one watch per process by design
         self._arrivals.stop()
+        self.writes.stop()
         RUNNING.recorder = None
         steps = (self.patches.undo, self.texts.as_written, self._collect)
         try:
@@ -232,10 +238,11 @@ class Watch:
         used = {one.route.place.source for one in conversions} | set(sources)
         costs = self.observers.costs(conversions, elapsed)
         overheads = {
-            "hooks": self._own_ns + self._hooks_ns(conversions),
+            "hooks": self._own_ns + self.writes.spent_ns + self._hooks_ns(conversions),
             **self.observers.overheads,
         }
         used |= {one.source for one in self.failures.found}
+        used |= {one.source for one in self.writes.found}
         faults = self.recorder.faults
         return merged(
             (
@@ -244,6 +251,7 @@ class Watch:
                     sources=tuple(used),
                     elapsed_ns=elapsed,
                     failures=self.failures.found,
+                    hazards=self.writes.found,
                     lines=costs.lines,
                     peak=costs.peak,
                     overhead_ns=sum(overheads.values()),

@@ -23,6 +23,12 @@ CASTS: Final = (
 ).split()
 
 
+TAKES: Final = (
+    "jax.device_put jax.numpy.asarray jax.numpy.array jax.numpy.from_dlpack jax.dlpack.from_dlpack"
+).split()
+"""Functions whose array may lie in the memory of what they are given."""
+
+
 class JaxProbe:
     """Watches JAX."""
 
@@ -31,6 +37,7 @@ class JaxProbe:
     rewrites = Rewrites(
         functions={
             **{f"jax.numpy.{name}": "convert" for name in CASTS},
+            **dict.fromkeys(TAKES, "take"),
             "jax.numpy.astype": "convert",
             "jax.lax.convert_element_type": "convert",
         },

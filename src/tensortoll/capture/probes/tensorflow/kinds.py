@@ -29,6 +29,12 @@ EXPLICIT: Final = frozenset(
 )
 """Names of calls that ask for a conversion; all others that convert do so implicitly."""
 
+TAKES: Final = (
+    "constant convert_to_tensor identity expand_dims squeeze stop_gradient ensure_shape reshape "
+    "raw_ops.Identity experimental.dlpack.from_dlpack make_ndarray Variable"
+).split()
+"""Names of functions whose tensor may lie in the memory of what they are given."""
+
 COMPUTES: Final = frozenset("reshape ravel flatten squeeze stack".split())
 """Names that ask for a conversion elsewhere; here they are operations that are given an array."""
 

@@ -10,7 +10,7 @@ from tensortoll.capture.probes.tensorflow.callbacks import install_callbacks
 from tensortoll.capture.probes.tensorflow.conversions import install_conversions
 from tensortoll.capture.probes.tensorflow.dlpack import install_dlpack
 from tensortoll.capture.probes.tensorflow.fastpath import install_fast_path
-from tensortoll.capture.probes.tensorflow.kinds import EXPLICIT
+from tensortoll.capture.probes.tensorflow.kinds import EXPLICIT, TAKES
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.probes.tensorflow.reads import install_reads
 from tensortoll.capture.probes.tensorflow.transfers import install_transfers
@@ -24,7 +24,11 @@ class TensorflowProbe:
     library = "tensorflow"
     explicit = EXPLICIT
     # NumPy reads eager tensors in C; only the user's own expressions tell of it.
-    rewrites = Rewrites(read_from=frozenset(("tensorflow",)))
+    rewrites = Rewrites(
+        methods={"numpy": "take", "_numpy": "take", "__array__": "take"},
+        functions={f"tensorflow.{name}": "take" for name in TAKES},
+        read_from=frozenset(("tensorflow",)),
+    )
 
     def install(self, context: Context) -> None:
         """Replace the few functions that every eager conversion passes through."""

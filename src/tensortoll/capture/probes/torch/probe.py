@@ -24,7 +24,10 @@ class TorchProbe:
 
     library = "torch"
     explicit = EXPLICIT
-    rewrites = Rewrites(functions={f"torch.{name}": "take" for name in TAKES})
+    rewrites = Rewrites(
+        methods={"numpy": "take", "__array__": "take"},
+        functions={f"torch.{name}": "take" for name in TAKES},
+    )
 
     def install(self, context: Context) -> None:
         """Override the kernels that write and replace the methods that lead out of torch."""

@@ -1,0 +1,525 @@
+"""Memory that a conversion shares and that is written is told; nothing else is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tensortoll.capture.hazards import writes
+from tensortoll.capture.running import run
+from tensortoll.model import Hazard
+
+HEAD = "import numpy as np, torch\n"
+
+WRITTEN = """
+# item
+a=np.zeros(50)
+t=torch.from_numpy(a)
+a[3]=1  # 3
+
+# slice of view
+a=np.zeros(50)
+t=torch.from_numpy(a)
+row=a[5:9]
+row[:]=2  # 3
+
+# aug view
+a=np.zeros(50)
+t=torch.from_numpy(a)
+row=a[5:9]
+row+=2  # 3
+
+# fill
+a=np.zeros(50)
+t=torch.as_tensor(a)
+a.fill(3)  # 3
+
+# copyto
+a=np.zeros(50)
+t=torch.as_tensor(a)
+np.copyto(a,np.ones(50))  # 3
+
+# tensor add_
+a=np.zeros(50)
+t=torch.from_numpy(a)
+t.add_(1)  # 3
+
+# tensor item
+a=np.zeros(50)
+t=torch.from_numpy(a)
+t[0]=1  # 3
+
+# view of tensor
+a=np.zeros(50)
+t=torch.from_numpy(a).view(5,10)
+t.mul_(2).add_(1)  # 3
+
+# detach numpy
+p=torch.nn.Linear(3,3)
+w=p.weight.detach().numpy()
+with torch.no_grad():
+    p.weight.add_(1)  # 3
+
+# optimizer
+p=torch.nn.Linear(3,1)
+opt=torch.optim.SGD(p.parameters(),lr=.1)
+w=p.weight.detach().numpy()
+p(torch.ones(2,3)).sum().backward()
+opt.step()  # 4
+
+# adam data
+p=torch.nn.Linear(3,1)
+opt=torch.optim.Adam(p.parameters(),lr=.1)
+w=p.weight.data.numpy()
+for i in range(3):
+    opt.zero_grad()
+    p(torch.ones(2,3)).sum().backward()
+    opt.step()  # 4
+
+# np write to tensor
+t=torch.zeros(9)
+r=t.numpy()
+r[2]=5  # 3
+
+# asarray
+t=torch.zeros(9)
+r=np.asarray(t)
+t.fill_(5)  # 3
+
+# in function
+def f(x):
+    x[0]=9  # 5
+a=np.zeros(9)
+t=torch.from_numpy(a)
+f(a)
+
+# lambda
+a=np.zeros(9)
+t=torch.from_numpy(a)
+g=lambda: a.fill(7)  # 3
+g()
+
+# return
+def f(x):
+    return x.fill(3)  # 5
+a=np.zeros(9)
+t=torch.from_numpy(a)
+f(a)
+
+# loop
+a=np.zeros(9)
+t=torch.from_numpy(a)
+for i in range(1,4):
+    a[i]=i  # 3
+
+# buffer reuse
+buf=np.zeros(9)
+kept=[]
+for i in range(3):
+    buf[:]=i  # 6
+    kept.append(torch.from_numpy(buf))
+
+# bytearray
+ba=bytearray(16)
+r=np.frombuffer(ba,np.uint8)
+ba[0]=1  # 3
+
+# bytearray2
+ba=bytearray(16)
+r=np.frombuffer(ba,np.uint8)
+r[0]=1  # 3
+
+# from_dlpack
+a=np.zeros(9)
+t=torch.from_dlpack(a)
+a[0]=1  # 3
+
+# try
+a=np.zeros(9)
+t=torch.from_numpy(a)
+try:
+    a[0]=1; raise ValueError  # 3
+except ValueError:
+    x=1
+
+# raise after
+def f(x):
+    x.fill(2); raise KeyError  # 5
+a=np.zeros(9)
+t=torch.from_numpy(a)
+try:
+    f(a)
+except KeyError:
+    y=2
+
+# shuffle
+a=np.arange(90)
+t=torch.from_numpy(a)
+np.random.default_rng(0).shuffle(a)  # 3
+
+# big
+a=np.zeros(3_000_000)
+t=torch.from_numpy(a)
+a[1_500_000]=1  # 3
+
+# big swap
+a=np.arange(3_000_000)
+t=torch.from_numpy(a)
+np.random.default_rng(0).shuffle(a)  # 3
+
+# noncontig
+a=np.zeros((50,40))
+t=torch.from_numpy(a.T)
+a[3,2]=1  # 3
+
+# subtracted in place
+w=torch.ones(40)
+s=w.numpy()
+w-=1  # 3
+
+# out=
+w=torch.ones(40)
+s=w.numpy()
+torch.mul(w,2,out=w)  # 3
+
+# generator
+def gen(x):
+    for i in range(2):
+        x[i]=5  # 7
+        yield i
+a=np.zeros(9)
+t=torch.from_numpy(a)
+for i in gen(a):
+    y=float(t[0])
+
+# class attr
+class D:
+    def __init__(self):
+        self.x=np.zeros(9)
+        self.t=torch.from_numpy(self.x)
+    def go(self):
+        self.x[1]=1  # 5
+d=D()
+d.go()
+
+# detached kept
+a=np.zeros(9)
+u=torch.from_numpy(a)[2:]
+a[4]=2  # 3
+"""
+"""Programs with a hazard: a line that writes names the line, from 2 on, that made the alias."""
+
+HARMLESS = """
+# copy
+a=np.zeros(50)
+t=torch.tensor(a)
+a[0]=1
+
+# before
+a=np.zeros(50)
+a[0]=1
+t=torch.from_numpy(a)
+
+# rebind
+a=np.zeros(50)
+t=torch.from_numpy(a)
+a=a+1
+a[0]=2
+
+# dead temp
+a=np.zeros(50)
+s=torch.from_numpy(a).sum()
+a[0]=2
+
+# dead del
+a=np.zeros(50)
+t=torch.from_numpy(a)
+del t
+a[0]=2
+
+# origin gone
+def mk():
+    a=np.zeros(50)
+    return torch.from_numpy(a)
+t=mk()
+t.add_(1)
+
+# origin temp
+t=torch.from_numpy(np.zeros(50))
+t.add_(1)
+
+# origin rebound
+a=np.zeros(50)
+t=torch.from_numpy(a)
+a=None
+t.add_(1)
+
+# slice temp origin
+t=torch.from_numpy(np.zeros(50)[5:])
+t.add_(1)
+
+# tensor gone
+r=torch.zeros(9).numpy()
+r[0]=1
+
+# tensor slice gone
+r=torch.zeros(9)[2:].numpy()
+r[0]=1
+
+# tensor rebind
+t=torch.zeros(9)
+r=t.numpy()
+t=t+1
+r[0]=1
+
+# interleaved
+a=np.zeros(50)
+t=torch.from_numpy(a[::2])
+a[1::2]=3
+
+# disjoint
+a=np.zeros(50)
+t=torch.from_numpy(a[:20])
+a[30:]=3
+
+# disjoint tensor
+t=torch.zeros(50)
+r=t[:20].numpy()
+t[30:].add_(3)
+
+# same value
+a=np.zeros(50)
+t=torch.from_numpy(a)
+a[0]=0
+
+# reads
+a=np.zeros(50)
+t=torch.from_numpy(a)
+print(a.sum(), t.mean(), a[3], t[2])
+b=a*2
+c=t+1
+c.add_(2)
+b+=1
+
+# unsqueeze_
+a=np.zeros(50)
+t=torch.from_numpy(a)
+t.unsqueeze_(0)
+
+# clone
+a=np.zeros(50)
+t=torch.from_numpy(a).clone()
+a[0]=1
+t[0]=4
+
+# numpy copy
+t=torch.zeros(9)
+r=t.numpy().copy()
+t.add_(1)
+
+# float copies
+a=np.zeros(50)
+t=torch.from_numpy(a).float()
+a[0]=1
+
+# training
+x=np.random.rand(64,3).astype(np.float32)
+X=torch.from_numpy(x)
+m=torch.nn.Linear(3,1)
+o=torch.optim.SGD(m.parameters(),lr=.1)
+for i in range(5):
+    o.zero_grad()
+    loss=m(X).pow(2).mean()
+    loss.backward()
+    o.step()
+
+# collate
+from torch.utils.data import DataLoader, TensorDataset
+x=np.random.rand(64,3).astype(np.float32)
+d=DataLoader(TensorDataset(torch.from_numpy(x)),batch_size=8)
+for (b,) in d:
+    b.mul_(2)
+
+# list of arrays
+rows=[np.zeros(9) for _ in range(3)]
+b=torch.stack([torch.from_numpy(r) for r in rows])
+rows[0][0]=1
+b[0]=4
+
+# param copy
+p=torch.nn.Linear(3,1)
+o=torch.optim.SGD(p.parameters(),lr=.1)
+w=p.weight.detach().clone().numpy()
+p(torch.ones(2,3)).sum().backward()
+o.step()
+
+# history
+p=torch.nn.Linear(3,1)
+o=torch.optim.SGD(p.parameters(),lr=.1)
+h=[]
+for i in range(3):
+    o.zero_grad()
+    l=p(torch.ones(2,3)).sum()
+    l.backward()
+    o.step()
+    h.append(l.item())
+    n=p.weight.detach().numpy().sum()
+
+# bytes
+b=bytes(16)
+r=np.frombuffer(b,np.uint8).copy()
+r[0]=1
+
+# other array
+a=np.zeros(50)
+t=torch.from_numpy(a)
+b=np.zeros(50)
+b[0]=1
+b.sort()
+
+# grad buf
+x=np.zeros((4,3),np.float32)
+X=torch.from_numpy(x)
+y=X.clone().requires_grad_()
+(y*2).sum().backward()
+y.grad.zero_()
+
+# mask copy
+a=np.arange(50)
+t=torch.from_numpy(a[a>3])
+a[5]=1
+"""
+"""Programs without: copies, ends that died, elements apart, values that stayed."""
+
+OTHER_LIBRARIES = """
+# an aligned array in TensorFlow
+import tensorflow as tf
+first=tf.constant(0.5)*4.0
+p=np.zeros(2016,np.float32)
+s=p[(-p.ctypes.data % 64)//4:][:2000]
+b=tf.expand_dims(s,0)
+s[5]=6.0  # 6
+
+# a copy in TensorFlow
+import tensorflow as tf
+s=np.zeros(2000,np.float32)
+b=tf.constant(s)
+s[5]=6.0
+
+# an aligned array in JAX
+import jax
+p=np.zeros(2016,np.float32)
+s=p[(-p.ctypes.data % 64)//4:][:2000]
+b=jax.device_put(s)
+s[5]=6.0  # 5
+
+# a copy in JAX
+import jax.numpy as jnp
+s=np.zeros(2000,np.float32)
+b=jnp.array(s)
+s[5]=6.0
+
+# a copy in pandas
+import pandas as pd
+s=np.zeros(2000)
+b=pd.Series(s)
+s[5]=6.0
+
+# an array below a column
+import pandas as pd
+s=np.zeros(2000)
+b=pd.Series(s,copy=False)
+s[5]=6.0  # 4
+
+# an array below Arrow
+import pyarrow as pa
+s=np.zeros(2000)
+b=pa.array(s)
+s[5]=6.0  # 4
+"""
+
+
+def programs(table: str) -> list[Any]:
+    found = []
+    for one in table.strip().split("\n\n"):
+        name, _, text = one.partition("\n")
+        found.append(pytest.param(text, id=name.removeprefix("# ")))
+    return found
+
+
+def hazards(text: str) -> tuple[Hazard, ...]:
+    outcome = run(f"{HEAD}{text}\n", "<cell>", {"__name__": "__main__"})
+    assert outcome.error is None
+    assert outcome.recording.faults == ()
+    return outcome.recording.hazards
+
+
+def stated(text: str) -> set[tuple[int, int]]:
+    """Return the lines that write, each with the line that shared."""
+    marks = ((n, re.search(r"  # (\d+)$", line)) for n, line in enumerate(text.split("\n"), 2))
+    return {(number, int(mark[1])) for number, mark in marks if mark}
+
+
+@pytest.mark.parametrize("text", programs(WRITTEN))
+def test_a_write_to_shared_memory_is_told_at_the_innermost_line_of_the_users(text: str) -> None:
+    """With the line that made the alias, whatever wrote, and through whichever side."""
+    assert stated(text)
+    assert stated(text) == {(one.write_line, one.alias_line) for one in hazards(text)}
+
+
+@pytest.mark.parametrize("text", programs(HARMLESS))
+def test_what_is_not_shared_or_not_written_is_not_told(text: str) -> None:
+    """A false alarm costs more than a miss."""
+    assert hazards(text) == ()
+
+
+@pytest.mark.parametrize("text", programs(OTHER_LIBRARIES))
+def test_memory_shared_with_other_libraries_is_looked_at_likewise(text: str) -> None:
+    """Where the conversion shares it, and not where it copies."""
+    assert stated(text) == {(one.write_line, one.alias_line) for one in hazards(text)}
+
+
+def test_a_write_in_a_later_text_is_told_with_the_text_that_shared() -> None:
+    """The arrays live on between cells; so does what is known of them."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    run("import numpy as np, torch\na = np.zeros(9)\nt = torch.from_numpy(a)\n", "cell [1]", names)
+    found = run("x = 1\na[3] = 5\n", "cell [2]", names).recording.hazards
+    assert [(2, 3, "a", "t")] == [
+        (one.write_line, one.alias_line, one.written, one.aliased) for one in found
+    ]
+    assert "cell [1] line 3" in found[0].detail
+
+
+def test_nothing_is_held_alive() -> None:
+    """Neither by what is known of an alias, nor by what a call was given."""
+    import weakref
+
+    names: dict[str, Any] = {"__name__": "__main__"}
+    run("import numpy as np, torch\na = np.zeros(9)\nt = torch.from_numpy(a)\n", "<cell>", names)
+    array, tensor = weakref.ref(names["a"]), weakref.ref(names["t"])
+    names.clear()
+    assert (array(), tensor()) == (None, None)
+
+
+def test_looking_takes_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it, lines go unseen, which is said; none is blamed for another's write."""
+    monkeypatch.setattr(writes, "GRACE_NS", 0)
+    monkeypatch.setattr(writes, "SHARE", 0.0)
+    text = "a = np.zeros(9)\nt = torch.from_numpy(a)\nfor i in range(5):\n    a[1] = i\nb = a.sum()"
+    outcome = run(f"{HEAD}{text}\n", "<cell>", {"__name__": "__main__"})
+    assert outcome.recording.hazards == ()
+    assert writes.BLIND_SPOT in outcome.recording.blind_spots
+
+
+def test_the_users_values_are_what_they_were() -> None:
+    """Looking reads, and writes nothing."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    run(
+        f"{HEAD}a = np.arange(9.0)\nt = torch.from_numpy(a)\na[0] = 3\nt.add_(1)\n", "<cell>", names
+    )
+    assert names["a"].tolist() == [4.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
+    assert torch.equal(names["t"], torch.from_numpy(np.asarray(names["a"])))
