@@ -10,8 +10,8 @@ import pytest
 import tensortoll
 from tensortoll.errors import RecordingFormatError
 from tensortoll.model import Conversion, Kind, Place, Proof, Route, Source, Span, Totals
-from tensortoll.recording import Recording, load, merged
-from tensortoll.rereading import Known
+from tensortoll.recording import Recording, load, merged, sum_of
+from tensortoll.rereading import Tally
 
 SOURCE = Source("train.py", 't = torch.tensor(x)  # ], "lines": [ and {"source": 0, "count": 1\n')
 
@@ -39,12 +39,15 @@ def test_what_a_program_says_again_is_read_the_fast_way():
     """
     Recordings of the same places, as they are saved, take that way; none is read wrongly.
     """
-    known = Known()
+    tally = Tally()
     for number in range(4):
-        contents = known.contents(content(rank(number)))
+        rest = tally.add(content(rank(number)))
 
-        assert contents is not None
-        assert rank(number) == Recording(**contents)
+        assert rest is not None
+        assert rank(number).elapsed_ns == rest["elapsed_ns"]
+        assert merged(map(rank, range(number + 1))).conversions == (
+            merged([Recording(tally.conversions())]).conversions
+        )
 
 
 @pytest.mark.parametrize(
@@ -68,19 +71,32 @@ def test_what_is_wrong_is_refused_as_without_it(tmp_path, spoilt):
     """
     Having read sound ones before makes no damaged one pass, and the error is the same.
     """
-    known = Known()
-    known.contents(content(rank(1)))
-    path = tmp_path / "run.json"
+    sound, path = tmp_path / "sound.json", tmp_path / "run.json"
+    rank(1).save(sound)
     text = content(rank(1)).decode()
     path.write_text(spoilt(text))
 
     assert text != path.read_text()
-    errors = []
-    for way in (None, known):
-        with pytest.raises(RecordingFormatError) as caught:
-            load(path, way)
-        errors.append(str(caught.value))
-    assert errors[0] == errors[1]
+    with pytest.raises(RecordingFormatError) as alone:
+        load(path)
+    with pytest.raises(RecordingFormatError) as among_others:
+        sum_of([sound, path])
+    assert str(alone.value) == str(among_others.value)
+
+
+def test_nothing_of_a_refused_file_is_added():
+    """
+    A row that is wrong at the end keeps the ones before it out of the sum.
+    """
+    tally = Tally()
+    tally.add(content(rank(1)))
+    before = tally.conversions()
+    text = content(rank(3, places=5)).decode()
+    cut = text.rindex('"count": 3')
+    spoilt = text[:cut] + '"count": -3' + text[cut + len('"count": 3') :]
+
+    assert tally.add(spoilt.encode()) is None
+    assert before == tally.conversions()
 
 
 @pytest.mark.parametrize(
@@ -96,11 +112,11 @@ def test_another_layout_is_read_all_the_same(tmp_path, other):
     """
     Unknown keys, other spaces and keys that stand twice are read as JSON has them.
     """
-    known = Known()
-    path = tmp_path / "run.json"
+    sound, path = tmp_path / "sound.json", tmp_path / "run.json"
+    rank(1).save(sound)
     path.write_text(other(content(rank(1)).decode()))
 
-    assert load(path) == load(path, known) == load(path, known)
+    assert merged([rank(1), load(path), load(path)]) == sum_of([sound, path, path])
 
 
 def test_memory_of_a_merge_does_not_grow_with_the_number_of_recordings(tmp_path):
@@ -113,8 +129,7 @@ def test_memory_of_a_merge_does_not_grow_with_the_number_of_recordings(tmp_path)
     def peak(number):
         tracemalloc.start()
         try:
-            known = Known()
-            merged(load(path, known) for _ in range(number))
+            sum_of([path] * number)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tensortoll.model import (
     Source,
     Totals,
 )
-from tensortoll.rereading import Known
+from tensortoll.rereading import Tally
 from tensortoll.store import document_in, write_document
 
 
@@ -151,26 +151,41 @@ class Recording:
         return merged((self, other))
 
 
-def load(path: str | os.PathLike[str], known: Known | None = None) -> Recording:
+def load(path: str | os.PathLike[str]) -> Recording:
     """Return the recording that a file holds.
-
-    Args:
-        path: The file.
-        known: What others of the same program said: pass the same one to read many of them fast.
 
     Raises:
         RecordingFormatError: If the file holds no recording that this version can read.
         OSError: If the file can't be read at all.
     """
-    content = Path(path).read_bytes()
-    contents = None if known is None else known.contents(content)
-    if contents is not None:
-        return Recording(**contents)
-    document = document_in(content, Path(path).name)
+    return _read(Path(path).read_bytes(), Path(path).name)
+
+
+def sum_of(paths: Iterable[str | os.PathLike[str]]) -> Recording:
+    """Return the sum of the recordings in files. One is held at a time.
+
+    Raises:
+        RecordingFormatError: If a file holds no recording that this version can read.
+        OSError: If a file can't be read at all.
+    """
+    tally = Tally()
+
+    def each() -> Iterator[Recording]:
+        for path in paths:
+            content = Path(path).read_bytes()
+            rest = tally.add(content)
+            yield _read(content, Path(path).name) if rest is None else Recording(**rest)
+        yield Recording(tally.conversions())
+
+    return merged(each())
+
+
+def _read(content: bytes, name: str) -> Recording:
+    document = document_in(content, name)
     try:
         return Recording.from_dict(document)
     except RecordingFormatError as error:
-        message = f"{Path(path).name}: {error}"
+        message = f"{name}: {error}"
         raise RecordingFormatError(message) from None
 
 

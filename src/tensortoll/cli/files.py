@@ -9,9 +9,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final
 
+from tensortoll import recording
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording, load, merged
-from tensortoll.rereading import Known
 
 READS: Final = "recordings, as `tensortoll run --json F` writes them"
 MOST_PROCESSES: Final = 8
@@ -19,21 +19,16 @@ WORTH_A_PROCESS: Final = 50
 """Files from which on it pays to start another process."""
 
 
-def loaded(path: Path, known: Known | None = None) -> Recording:
+def loaded(path: Path) -> Recording:
     """Return the recording in a file.
-
-    Args:
-        path: The file.
-        known: What others of the same program said.
 
     Raises:
         TensortollError: If there is none that can be read; the message names the file.
     """
     try:
-        return load(path, known)
+        return load(path)
     except OSError as error:
-        msg = f"can't read {str(path)!r}: {error.strerror or error}. Name {READS}."
-        raise TensortollError(msg) from error
+        raise _unreadable(error) from error
 
 
 def sum_of(paths: Sequence[Path]) -> Recording:
@@ -56,8 +51,16 @@ def sum_of(paths: Sequence[Path]) -> Recording:
 
 
 def _sum_of(paths: Sequence[Path]) -> Recording:
-    known = Known()
-    return merged(loaded(path, known) for path in paths)
+    try:
+        return recording.sum_of(paths)
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> TensortollError:
+    return TensortollError(
+        f"can't read {str(error.filename)!r}: {error.strerror or error}. Name {READS}."
+    )
 
 
 def write_text(text: str, path: Path) -> None:
