@@ -12,8 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-import tensortoll
+from tensortoll.capture import running
 from tensortoll.model import Conversion
+from tensortoll.recording import Recording
+
+
+def ran(text: str, namespace: dict[str, Any]) -> Recording:
+    """Run a text watched, without a look at memory and lines."""
+    outcome = running.run(text, "case.py", namespace)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.recording
+
 
 PREPARE = "import asyncio, functools, threading\nimport numpy as np\nimport torch\n"
 MAIN, THREAD, WAITED = "main", "thread", "thread, while this line waited"
@@ -141,7 +151,7 @@ ELSEWHERE = {
 def on_lines(text: str, namespace: dict[str, Any] | None = None) -> list[Conversion]:
     """Return what was counted in ``text``, with some arrays at hand."""
     known = {"x": np.ones(4096), "t": torch.ones(4096), "__name__": "__main__"}
-    recording = tensortoll.run_source(PREPARE + text, "case.py", {**known, **(namespace or {})})
+    recording = ran(PREPARE + text, {**known, **(namespace or {})})
     assert recording.faults == ()
     return list(recording.conversions)
 

@@ -52,9 +52,11 @@ ROWS = {
 }
 RUN = """
 import json, sys
-import tensortoll
+from tensortoll.capture import running
 names = {{"__name__": "__main__"}}
-tensortoll.run_source({text!r}, "case.py", names).save({path!r})
+outcome = running.run({text!r}, "case.py", names)
+assert outcome.error is None, outcome.error
+outcome.recording.save({path!r})
 print(json.dumps(names["addresses"]))
 """
 

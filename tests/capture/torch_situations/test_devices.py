@@ -65,9 +65,10 @@ ROWS = {
 TOLD = """
 import sys
 sys.path.insert(0, {fakes!r})
-import tensortoll
-recording = tensortoll.run_source({text!r}, "case.py", {{"__name__": "__main__"}})
-recording.save({path!r})
+from tensortoll.capture import running
+outcome = running.run({text!r}, "case.py", {{"__name__": "__main__"}})
+assert outcome.error is None, outcome.error
+outcome.recording.save({path!r})
 """
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-import tensortoll
+from tensortoll.capture import running
 from tensortoll.model import Conversion
+from tensortoll.recording import Recording
 
 N = 4096
 START = f"""
@@ -30,6 +31,16 @@ class Plain(torch.Tensor):
 
 named = t.as_subclass(Plain)
 """  # noqa: E501
+
+
+def ran(text: str, namespace: dict[str, Any]) -> Recording:
+    """Run a text watched, without a look at memory and lines."""
+    outcome = running.run(text, "case.py", namespace)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.recording
+
+
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 
 
@@ -82,7 +93,7 @@ CASES = [
 
 
 def last_line(text: str) -> list[Conversion]:
-    recording = tensortoll.run_source(START + text, "case.py")
+    recording = ran(START + text, {})
     assert recording.faults == ()
     line = len((START + text).rstrip().splitlines())
     return [one for one in recording.conversions if one.route.place.line == line]
@@ -159,7 +170,7 @@ def test_a_subclass_is_asked_as_often_as_without_us() -> None:
         exec(START + OWN, plain)
     watched: dict[str, Any] = {}
 
-    recording = tensortoll.run_source(START + OWN, "case.py", watched)
+    recording = ran(START + OWN, watched)
 
     assert plain["calls"] == watched["calls"]
     line = len(START.splitlines())
@@ -185,7 +196,7 @@ lazy += 1
 """
     watched: dict[str, Any] = {}
 
-    recording = tensortoll.run_source(START + text, "case.py", watched)
+    recording = ran(START + text, watched)
 
     assert watched["still"]
     assert torch.equal(watched["t"] + 1, watched["lazy"])
@@ -207,7 +218,7 @@ order = list(torch.utils.data.RandomSampler(a)); some = torch.randperm(N)[mask]
 
 def test_what_a_library_does_for_itself_is_silent() -> None:
     """Arithmetic on sparse tensors, printing, views and samplers' own indices convert nothing."""
-    recording = tensortoll.run_source(START + SILENT, "case.py")
+    recording = ran(START + SILENT, {})
 
     line = len(START.splitlines())
     rows = [one for one in recording.conversions if one.route.place.line > line]

@@ -6,6 +6,7 @@ import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,18 @@ import torch
 from torch.utils.data import DataLoader
 
 import tensortoll
-from tensortoll.capture import workers
+from tensortoll.capture import running, workers
 from tensortoll.model import Conversion
+from tensortoll.recording import Recording
+
+
+def ran(text: str, namespace: dict[str, Any]) -> Recording:
+    """Run a text watched, without a look at memory and lines."""
+    outcome = running.run(text, "case.py", namespace)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.recording
+
 
 ROWS, WIDTH, BATCH = 64, 128, 16
 F, D = 4 * ROWS * WIDTH, 8 * ROWS * WIDTH
@@ -31,7 +42,7 @@ IN_WORKER = "a worker process"
 
 
 def on_last_lines(text: str) -> list[Conversion]:
-    recording = tensortoll.run_source(START + text, "case.py", {"__name__": "__main__"})
+    recording = ran(START + text, {"__name__": "__main__"})
     assert (recording.faults, recording.blind_spots) == ((), ())
     first = START.index("def own")
     line = START[:first].count("\n") + 1

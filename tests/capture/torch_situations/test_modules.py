@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-import tensortoll
+from tensortoll.capture import running
 from tensortoll.model import Conversion
+from tensortoll.recording import Recording
 
 START = """
 import copy
@@ -22,6 +23,14 @@ state = {name: one.clone() for name, one in wide.state_dict().items()}
 own = {name: one.clone() for name, one in net.state_dict().items()}
 """
 W, F, D = 64 * 64 + 64, 4, 8
+
+
+def ran(text: str, namespace: dict[str, Any]) -> Recording:
+    """Run a text watched, without a look at memory and lines."""
+    outcome = running.run(text, "case.py", namespace)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.recording
 
 
 class Case(NamedTuple):
@@ -82,7 +91,7 @@ CASES = {
 
 def last_line(text: str) -> tuple[list[Conversion], dict[str, Any]]:
     namespace: dict[str, Any] = {}
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = ran(START + text, namespace)
     assert recording.faults == ()
     line = len((START + text).rstrip().splitlines())
     return [one for one in recording.conversions if one.route.place.line == line], namespace
