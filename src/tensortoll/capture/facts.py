@@ -135,6 +135,7 @@ def _of_torch(value: Any) -> Fact | None:
         return Plain(value)
     own = type(value)
     plain = own in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided
+    plain = plain and not value.is_nested
     if not plain or torch._C._functorch.is_functorch_wrapped_tensor(value):
         return None
     size = value.element_size()
