@@ -230,3 +230,21 @@ def test_torch_ends_the_process_only_after_a_warning(tmp_path):
     assert done.returncode
     assert "TT601: line 3" in done.stderr
     assert "copy()" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mark", "silent"),
+    [
+        ("ignore", True),
+        ("ignore[TT101]", True),
+        ("ignore[TT102, TT101]", True),
+        ("ignore[TT1]", False),
+    ],
+)
+def test_a_mark_on_a_line_keeps_its_rules_quiet(mark, silent):
+    """
+    All of them, or those that it names.
+    """
+    found = dict(findings(f"t = torch.tensor(x)  # tensortoll: {mark}"))
+
+    assert silent == ("TT101" not in found)

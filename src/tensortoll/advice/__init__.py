@@ -128,6 +128,8 @@ class _Search:
 
     def _proposals(self, case: Case) -> Iterator[_Alternatives]:
         for rule in RULES:
+            if case.script.text.is_ignored(case.place.line, rule.code):
+                continue
             try:
                 found = [one for one in rule.find(case) if may_share(case, one)]
             except Exception as error:

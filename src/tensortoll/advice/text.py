@@ -14,6 +14,7 @@ Loop = ast.For | ast.AsyncFor | ast.While | ast.comprehension
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _MAGIC: Final = re.compile(r"(\s*)[%!?]")
+_IGNORED: Final = re.compile(r"#\s*tensortoll:\s*ignore(?:\[([A-Z0-9,\s]+)\])?")
 LONGEST_LINE: Final = 120
 """Characters of a statement that is shown as a whole; of a longer one, the part that changes."""
 
@@ -97,6 +98,11 @@ class Text:
             ):
                 yield one
             inner = one
+
+    def is_ignored(self, line: int, code: str) -> bool:
+        """Say whether a line ends in `# tensortoll: ignore[TT101]`, or ignores every rule."""
+        found = _IGNORED.search(self.lines[line - 1]) if 0 < line <= len(self.lines) else None
+        return found is not None and (found[1] is None or code in re.split(r"[,\s]+", found[1]))
 
     def segment(self, node: ast.AST) -> str:
         """Return a node as it is written, on one line if it may be."""
