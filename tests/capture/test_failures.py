@@ -314,3 +314,20 @@ def test_a_cell_tells_of_the_error_that_ends_it(shell: Any) -> None:
     """And IPython shows it as ever."""
     shell.run_cell("%%tensorcost --quiet -o told\nimport torch\ntorch.tensor([1, None])")
     assert [("missing-values", 3)] == [(f.cause, f.line) for f in shell.user_ns["told"].failures]
+
+
+def test_what_is_tried_as_a_remedy_is_not_counted_as_the_user_s():
+    """
+    The array that is turned round for a trial, and shared with torch there, is nobody's line.
+    """
+    text = """import numpy as np, torch
+try:
+    torch.from_numpy(np.arange(6.0)[::-1])
+except ValueError:
+    pass
+"""
+
+    recording = tensortoll.run_source(text)
+
+    assert "torch.from_numpy(np.arange(6.0)[::-1].copy())" == recording.failures[0].remedy
+    assert () == recording.conversions

@@ -101,7 +101,7 @@ class Watch:
         """What the conversions were handed, in numbers."""
         places = Places(sources, self.explicit, self.evidence)
         self._context = probes.Context(self.recorder, places, self.patches)
-        self.failures = Failures(sources, self.recorder.fault)
+        self.failures = Failures(sources, self.recorder)
         """Conversions that raised."""
         self.writes = Writes(sources, self.describe, self.recorder.fault, self.recorder.blind_spot)
         """Writes to memory that conversions share."""

@@ -16,6 +16,7 @@ from tensortoll.capture.failures.mismatches import (
 from tensortoll.capture.failures.refused import is_of_arrays, refused
 from tensortoll.capture.failures.symbols import symbolic, too_large
 from tensortoll.capture.failures.tensors import LEAVING, out_of_torch
+from tensortoll.capture.recorder import Recorder
 from tensortoll.capture.sources import Sources
 from tensortoll.model import Failure, Place
 
@@ -42,15 +43,15 @@ RULES: Final[tuple[Rule, ...]] = (
 class Failures:
     """What raised while the watch was on. Holds no error, frame or array."""
 
-    def __init__(self, sources: Sources, fault: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, sources: Sources, recorder: Recorder) -> None:
         """Start without any.
 
         Args:
             sources: What counts as the user's code.
-            fault: Told of our own errors.
+            recorder: Told of our own errors; it counts nothing of what is tried.
         """
         self._sources = sources
-        self._fault = fault
+        self._recorder = recorder
         self._found: dict[tuple[Any, ...], Failure] = {}
         self._seen: dict[tuple[Any, ...], int] = {}
         self._lock = threading.Lock()
@@ -70,10 +71,14 @@ class Failures:
         """
         if not isinstance(error, _ERRORS) and not _is_of_a_library(error):
             return
+        table = self._recorder.local.table
+        table.quiet += 1  # what works instead is tried, and that is no conversion of the user's
         try:
             self._look(error, given)
         except Exception as ours:
-            self._fault("looking into an error", ours)
+            self._recorder.fault("looking into an error", ours)
+        finally:
+            table.quiet -= 1
 
     def _look(self, error: BaseException, given: tuple[Place, Any] | None) -> None:
         found = attempt(error, self._sources, given)
