@@ -133,7 +133,9 @@ def cross(text: str) -> list[str]:
     for (line, span), rows in by_place(recording).items():
         own, inside = seen(blocks, span)
         claimed = sum(one.totals.bytes_written for one in rows if one.route.outcome == "copy")
-        if claimed > 1.01 * (own or inside) + WORTH:
+        # TensorFlow copies an array once or twice, as its first copy falls: each run by itself.
+        luck = 2 if any(one.route.target.library == "tensorflow" for one in rows) else 1
+        if claimed > luck * 1.01 * (own or inside) + WORTH:
             wrong.append(f"line {line}, {rows[0].route.place.expression}: {claimed} > {inside}")
         views = [one for one in rows if one.route.outcome == "view" and one.shape]
         if views and len(views) == len(rows) and own >= payload(views[0]) >= WORTH:
