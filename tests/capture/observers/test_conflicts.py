@@ -27,6 +27,20 @@ def test_an_array_can_be_resized_in_place(text):
     ]
 
 
+@TRACED
+def test_reference_counts_are_those_of_the_code():
+    """Under a tracer an object has one more while a method of its runs."""
+    text = (
+        "import sys\nclass R(list):\n    def count(self): return sys.getrefcount(self)\n"
+        "n = R().count(), sys.getrefcount([])\n"
+    )
+    watched, plain = {}, {}
+    tensortoll.run_source(text, "x.py", watched)
+    exec(text, plain)
+
+    assert plain["n"] == watched["n"]
+
+
 def test_a_resize_that_returns_a_picture_is_observed():
     """Pillow's method has the same name, and nothing against being watched."""
     text = "class P:\n    def resize(self): return bytearray(99_999)\nx = P().resize()\n"

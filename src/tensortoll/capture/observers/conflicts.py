@@ -28,7 +28,7 @@ def refuse_memory(text: str) -> None:
     Raises:
         UnavailableError: If so.
     """
-    _refuse_resizing(text)
+    _refuse_counting(text)
 
 
 def refuse_time(text: str) -> None:
@@ -42,7 +42,7 @@ def refuse_time(text: str) -> None:
             msg = "the code profiles too, and Python has room for one profiler"
             raise UnavailableError(msg)
         return
-    _refuse_resizing(text)
+    _refuse_counting(text)
     if found := _TRACING.search(text):
         msg = f"the code itself may trace lines ({found[0]}), and Python 3.11 has one tracer"
         raise UnavailableError(msg)
@@ -53,11 +53,15 @@ def reads_bytecode(text: str) -> bool:
     return bool(_BYTECODE.search(text))
 
 
-def _refuse_resizing(text: str) -> None:
-    # Python 3.11 binds each method that it reports: one more reference to the array than
-    # `ndarray.resize` allows.
-    if not _HAS_MONITORING and ".resize" in text and _resizes(text):
+def _refuse_counting(text: str) -> None:
+    # Python 3.11 binds each method that it reports, which is one more reference to its object.
+    if _HAS_MONITORING:
+        return
+    if ".resize" in text and _resizes(text):
         msg = "`ndarray.resize` refuses to work while Python 3.11 reports calls"
+        raise UnavailableError(msg)
+    if "getrefcount" in text:
+        msg = "reference counts are others while Python 3.11 reports calls"
         raise UnavailableError(msg)
 
 
