@@ -331,3 +331,16 @@ except ValueError:
 
     assert "torch.from_numpy(np.arange(6.0)[::-1].copy())" == recording.failures[0].remedy
     assert () == recording.conversions
+
+
+def test_trying_a_remedy_is_not_counted_as_a_conversion() -> None:
+    """It is ours, and not the user's."""
+    text = (
+        "import numpy as np\nimport torch\nw = torch.ones(3, requires_grad=True)\n"
+        "try:\n    w.numpy()\nexcept RuntimeError:\n    pass\n"
+        "try:\n    torch.tensor([[1], [2, 3]])\nexcept ValueError:\n    pass\n"
+    )
+    recording = run(text, "<cell>", {"__name__": "__main__"}).recording
+    assert len(recording.failures) == 2
+    assert all(one.remedy for one in recording.failures)
+    assert recording.conversions == ()
