@@ -102,7 +102,7 @@ class _Search:
             # An expression inside of one that is to be written anew will be gone.
             if any(_is_inside(alternatives.case, alternatives.node, one.node) for one in won):
                 continue
-            share = now + (self._deadline - now) * max(0.5, 1 / left)
+            share = now + (self._deadline - now) * max(0.7, 1 / left)
             found = self._best(alternatives, share)
             if found is not None:
                 finding, proposal = found

@@ -33,6 +33,8 @@ LEAST_ROUNDS, ROUNDS, MOST_ROUNDS = 2, 5, 15
 """A trial ends after `ROUNDS` where all runs of one form are quicker than all of the other, and
 after the least number where they are so by a factor of `DECISIVE`."""
 DECISIVE: Final = 2
+AT_ONCE, LONG_NS = 4, 20_000_000
+"""A factor that one round tells, where that took so long that no hiccup can be the reason."""
 QUICK_NS: Final = 100_000
 """A form that is quicker is run several times in a row, so that the clock does not count."""
 TIME_RATIO: Final = 0.85
@@ -214,12 +216,19 @@ class _Bench:
             if not number:
                 loops = [max(1, min(int(QUICK_NS / max(found[0], 1)), 200)) for found in times]
             late = time.perf_counter() > deadline
-            if _is_decided(times, number + 1) or (late and number + 1 > LEAST_ROUNDS):
+            if _is_decided(times, number + 1) or (late and _is_told_late(times, number + 1)):
                 break
             if late:
                 msg = "the time for trying ran out"
                 raise CannotTryError(msg)
         return times
+
+
+def _is_told_late(times: tuple[list[float], ...], rounds: int) -> bool:
+    """Say whether what was seen will do when there is no time for more."""
+    one, other = sorted((min(times[0]), min(times[-1])))
+    at_once = AT_ONCE * one < other and other > LONG_NS
+    return rounds > LEAST_ROUNDS or at_once
 
 
 def _is_decided(times: tuple[list[float], ...], rounds: int) -> bool:
