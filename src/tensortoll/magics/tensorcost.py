@@ -13,12 +13,9 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.display import display
 
 from tensortoll.errors import AlreadyWatchingError, TargetError
-from tensortoll.magics.convcheck import answered, asked
 from tensortoll.magics.options import MAGIC, parsed, parser
 from tensortoll.magics.session import Cell, Session
 from tensortoll.model import Source
-from tensortoll.report import build_all
-from tensortoll.report.shown import Shown
 
 _COROUTINE = 0x80
 
@@ -51,22 +48,22 @@ class TensorcostMagics(Magics):
         if options.help:
             print(parser().format_help())
             return None
-        session = self._session
+        session, watching = self._session, self._session.watching
         raw = f"{MAGIC} {line}".rstrip() + "\n" + cell
         watched = Cell(None, Source(session.name(), raw), options=options)
         outer, session._cells = session._cells, [watched]
-        session.begin(watched)
+        watching.begin(watched)
         watch = watched.watch
         try:
             value = None
             for code in self._codes(watched, cell):
-                with session.running(watched, code):
+                with watching.running(watched, code):
                     value = eval(code, self.shell.user_global_ns, self.shell.user_ns)
         finally:
-            session._end(watched)
+            watching.end(watched)
             session._cells = outer
             if watch is not None and watched.ran:
-                session.hand_over(watched, watch)
+                watching.hand_over(watched, watch)
         return value
 
     def _codes(self, cell: Cell, body: str) -> list[CodeType]:
@@ -89,7 +86,7 @@ class TensorcostMagics(Magics):
             if code.co_flags & _COROUTINE:
                 msg = f"{MAGIC} with another magic around it can't await at the top level."
                 raise UsageError(msg)
-            codes.append(session.taken(cell, code))
+            codes.append(session.watching.taken(cell, code))
         return codes
 
     @line_magic("tensorcost")
@@ -114,7 +111,7 @@ class TensorcostMagics(Magics):
         if not self._session.recordings:
             print("No cell was watched yet: begin one with %%tensorcost, or say %tensorcost on.")
             return
-        display(Shown(*build_all(self._session.recordings[-1])))
+        self._session.watching.show_again()
 
     @no_var_expand
     @line_magic
@@ -131,6 +128,9 @@ class TensorcostMagics(Magics):
         it raise where the expression does more.
         """
         __tracebackhide__ = True
+        from tensortoll.magics.convcheck import answered, asked
+        from tensortoll.report.shown import Shown
+
         request = asked(line)
         if not request.text and not request.aliases:
             msg = "%convcheck wants an expression: %convcheck torch.tensor(x)"
