@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from tensortoll.advice.aliasing import Aliasing
+from tensortoll.advice.budget import Clock
 from tensortoll.advice.case import Case, Proposal, Script
 from tensortoll.advice.rules import RULES
 from tensortoll.advice.sharing import may_share
@@ -45,11 +45,11 @@ def advised(
         recording: Of the run.
         evidence: What the conversions were handed.
         namespace: The globals that the code ran in.
-        budget_s: Time for trials.
+        budget_s: Time for trials; see `budget`.
     """
     if current() is not None:  # a watch of somebody else's: a trial would be counted as theirs
         return recording
-    search = _Search(evidence, time.perf_counter() + budget_s, budget_s)
+    search = _Search(evidence, budget_s)
     try:
         with silenced():  # the user was warned when the code itself was compiled and run
             findings = tuple(search.findings(recording, namespace))
@@ -72,9 +72,9 @@ def _order(finding: Finding) -> tuple[int, int, int, str]:
 class _Search:
     """One search for advice."""
 
-    def __init__(self, evidence: Evidence, deadline: float, budget_s: float) -> None:
+    def __init__(self, evidence: Evidence, budget_s: float) -> None:
         self._evidence = evidence
-        self._deadline = deadline
+        self._clock = Clock()
         self._budget_s = budget_s
         self.untried: list[str] = []
         self.faults: list[str] = []
@@ -92,8 +92,8 @@ class _Search:
         won: list[Proposal] = []
         for number, alternatives in enumerate(_ordered(proposals)):
             left = len(proposals) - number
-            now = time.perf_counter()
-            if now > self._deadline:
+            now = self._clock.now()
+            if now > self._budget_s:
                 self.untried.append(
                     f"{counted(left, 'suggestion')} not tried: "
                     f"the {self._budget_s:g} s for trying ran out."
@@ -102,7 +102,7 @@ class _Search:
             # An expression inside of one that is to be written anew will be gone.
             if any(_is_inside(alternatives.case, alternatives.node, one.node) for one in won):
                 continue
-            share = now + (self._deadline - now) * max(0.7, 1 / left)
+            share = now + (self._budget_s - now) * max(0.7, 1 / left)
             found = self._best(alternatives, share)
             if found is not None:
                 finding, proposal = found
@@ -147,7 +147,7 @@ class _Search:
             if one.warns:
                 return _finding(case, one, _PROVEN), one
             try:
-                result = tried(case, one, deadline)
+                result = tried(case, one, self._clock, deadline)
             except CannotTryError as reason:
                 line = case.place.line
                 self.untried.append(f"line {line}: a suggestion was not tried: {reason}.")

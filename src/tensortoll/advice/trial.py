@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tensortoll.advice import standins
+from tensortoll.advice.budget import Clock
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.results import alike
 from tensortoll.advice.standins import CannotMakeError
@@ -75,13 +76,14 @@ class Result:
     """The largest relative difference between the results."""
 
 
-def tried(case: Case, proposal: Proposal, deadline: float) -> Result:
+def tried(case: Case, proposal: Proposal, clock: Clock, deadline: float) -> Result:
     """Compare the two forms.
 
     Args:
         case: The expression as it was run.
         proposal: What to write instead.
-        deadline: By `time.perf_counter`.
+        clock: Counts the time.
+        deadline: Of that clock.
 
     Raises:
         CannotTryError: If they can't be run again, or not in time, or not in memory.
@@ -103,9 +105,9 @@ def tried(case: Case, proposal: Proposal, deadline: float) -> Result:
             return Result(0, 0, wins=False, rounding=0.0)
         if hoisted:
             # The other form is not to run it at all, but for once.
-            times = bench.timed((old,), deadline)[0]
+            times = bench.timed((old,), clock, deadline)[0]
             return Result(int(statistics.median(times)), old_bytes, wins=True, rounding=0.0)
-        before, after = bench.timed((old, new), deadline)
+        before, after = bench.timed((old, new), clock, deadline)
     less = new_bytes < BYTES_RATIO * old_bytes and min(after) < SLOWER * min(before)
     saved = int(statistics.median(before) - statistics.median(after))
     wins = less or _is_quicker(after, before)
@@ -198,7 +200,9 @@ class _Bench:
             for number in range(len(nodes))
         ]
 
-    def timed(self, nodes: tuple[ast.expr, ...], deadline: float) -> tuple[list[float], ...]:
+    def timed(
+        self, nodes: tuple[ast.expr, ...], clock: Clock, deadline: float
+    ) -> tuple[list[float], ...]:
         """Return the times of expressions in nanoseconds, each one run in turn.
 
         Raises:
@@ -215,7 +219,7 @@ class _Bench:
                 found.append((time.perf_counter_ns() - started) / count)
             if not number:
                 loops = [max(1, min(int(QUICK_NS / max(found[0], 1)), 200)) for found in times]
-            late = time.perf_counter() > deadline
+            late = clock.now() > deadline
             if _is_decided(times, number + 1) or (late and _is_told_late(times, number + 1)):
                 break
             if late:
