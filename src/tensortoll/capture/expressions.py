@@ -17,20 +17,17 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tensortoll.capture.containers import Gathered, is_container, objects
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.exports import Exports
-from tensortoll.capture.failures.noticing import Failures
 from tensortoll.capture.judging import Lent, count_read, judge, judge_lent
-from tensortoll.capture.recorder import NOWHERE, Located, Recorder, Site, Table
-from tensortoll.capture.seen import Seen, UnknownLayoutError
+from tensortoll.capture.known import RUNNING, Describe
+from tensortoll.capture.recorder import NOWHERE, Located, Site, Table
+from tensortoll.capture.seen import Seen
 from tensortoll.capture.sources import is_own
-from tensortoll.capture.stores import is_basic, judge_into, judge_lent_into, judge_store
+from tensortoll.capture.stores import Columns, is_basic, judge_into, judge_lent_into, judge_store
 
-if TYPE_CHECKING:
-    from tensortoll.capture.hazards.writes import Writes
+__all__ = ["FUNCTIONS", "MAX_PENDING", "RUNNING", "Describe", "Expression", "inert"]
 
 MAX_PENDING: Final = 10_000
 """Descriptions kept of calls that have not returned. Only calls that raise leave one behind."""
@@ -40,58 +37,6 @@ _COMPLETE: Final = 4
 """Parts of the note on a store: what was given, when, the array, the index."""
 
 
-Describe = Callable[[Any], Seen | None]
-
-
-class Running:
-    """What expressions need of the watch that is on. One object, looked at by all of them."""
-
-    __slots__ = ("describers", "evidence", "exports", "failures", "readable", "recorder", "writes")
-
-    def __init__(self) -> None:
-        """Start without a watch."""
-        self.recorder: Recorder | None = None
-        self.evidence: Evidence | None = None
-        self.failures: Failures | None = None
-        self.writes: Writes | None = None
-        self.exports = Exports()
-        self.describers: dict[type, Describe | None] = {}
-        """How to describe objects of a type; None for types that are no arrays."""
-        self.readable: dict[type, Describe] = {}
-        """Types of other libraries whose memory NumPy reads by the buffer protocol."""
-
-    def clear(self) -> None:
-        """Forget the watch."""
-        self.recorder = self.evidence = self.failures = self.writes = None
-        self.exports = Exports()
-        self.describers.clear()
-        self.readable.clear()
-
-    def describe(self, value: object) -> Seen | None:
-        """Return ``value`` in numbers, or None where it is no array."""
-        kind = type(value)
-        try:
-            describer = self.describers[kind]
-        except KeyError:
-            describer = self._learn(kind)
-        if describer is None:
-            return None
-        try:
-            return describer(value)
-        except UnknownLayoutError:
-            return None
-
-    def _learn(self, kind: type) -> Describe | None:
-        for base in kind.__mro__:
-            describer = self.describers.get(base)
-            if describer is not None:
-                self.describers[kind] = describer
-                return describer
-        self.describers[kind] = None
-        return None
-
-
-RUNNING: Final = Running()
 FUNCTIONS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 """The living functions that rewritten code has defined."""
 
@@ -207,6 +152,10 @@ class Expression:
         entry = self._pending(sys._getframe(1))
         if entry is not None:
             try:
+                column = RUNNING.columns.get(type(value))
+                if column is not None:
+                    entry.append(Columns(weakref.ref(value), column))
+                    return value
                 seen = RUNNING.describe(value)
             except Exception as error:
                 self._fault(error)
@@ -218,7 +167,7 @@ class Expression:
     def index(self, value: Any) -> Any:
         """Take note of where in the array is stored; return it."""
         entry = self._pending(sys._getframe(1))
-        if entry is not None and is_basic(value):
+        if entry is not None and (type(value) is str or is_basic(value)):
             entry.append(value)
             entry[1] = time.perf_counter_ns()  # what comes next is the store itself
         return value
@@ -241,7 +190,10 @@ class Expression:
             if len(entry) == _COMPLETE and not table.quiet:
                 (seen, *_), began_ns, base, index = entry
                 elapsed = ended_ns - began_ns
-                judge_store(self._site(table), seen, base, index, elapsed, self.rule)
+                if isinstance(base, Columns):
+                    base.judge(self._site(table), seen, index, elapsed, self.rule)
+                elif type(index) is not str:
+                    judge_store(self._site(table), seen, base, index, elapsed, self.rule)
         except Exception as error:
             recorder.fault("store", error)
 

@@ -24,7 +24,8 @@ def judge(
         return
     if not seen.memory:
         if out is not None and out.memory and out.shape and out.nbytes:
-            add(site, seen, out, "copy", ("parse",), 0, out.nbytes, elapsed_ns)
+            effects = with_transfer(seen, out, ("parse",))
+            add(site, seen, out, "copy", effects, 0, out.nbytes, elapsed_ns)
         return
     if out is None or not out.memory:
         if seen.nbytes and consists_of_objects(result):
@@ -62,14 +63,12 @@ def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> N
     target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None, pieces=())
     whole = type(result) in (list, tuple, dict)
     read = bytes_read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
-    add(site, seen, target, "copy", ("unbox",), read, 0, elapsed_ns)
+    target = target._replace(kind=target.kind._replace(device=HOST))
+    add(site, seen, target, "copy", with_transfer(seen, target, ("unbox",)), read, 0, elapsed_ns)
 
 
 def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
-    effects = changes(seen, out)
-    moved = _transfer(seen.kind.device, out.kind.device)
-    if moved is not None:
-        effects += (moved,)
+    effects = with_transfer(seen, out, changes(seen, out))
     if "layout" not in effects and (rule == "swap" or (rule == "reorder" and not is_one_run(seen))):
         # Reshaping shares where the order of the elements stays: a copy shows that it did not.
         effects += ("layout",)
@@ -78,9 +77,14 @@ def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
     return tuple(sorted(effects))
 
 
-def _transfer(source: str, target: str) -> Effect | None:
-    if source == target:
-        return None
+def with_transfer(seen: Seen, out: Seen, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+    """Return effects, and the one that moving from device to device is, where they differ."""
+    source, target = seen.kind.device, out.kind.device
+    moved = () if source == target else (_transfer(source, target),)
+    return tuple(sorted((*effects, *moved)))
+
+
+def _transfer(source: str, target: str) -> Effect:
     if _on_host(source) == _on_host(target):
         return "d2d"
     return "h2d" if _on_host(source) else "d2h"

@@ -33,6 +33,8 @@ class Rewrites:
     """Libraries whose functions read arrays of other libraries through a protocol in C."""
     read_from: frozenset[str] = frozenset()
     """Libraries whose arrays are read in that way: if none is in play, `readers` are let be."""
+    keyed: frozenset[str] = frozenset()
+    """Libraries that take in columns by name, `table["name"] = array`, as a dict does."""
     rarely: Mapping[str, Rewrites] = field(default_factory=dict)
     """What is worth a look only where a library is in play, by its import name: `get`, `data`."""
     takers: frozenset[str] = frozenset()
@@ -48,6 +50,7 @@ class Rewrites:
             {**self.positions, **other.positions},
             self.readers | other.readers,
             self.read_from | other.read_from,
+            self.keyed | other.keyed,
             {**self.rarely, **other.rarely},
             self.takers | other.takers,
         )

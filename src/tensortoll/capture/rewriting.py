@@ -109,6 +109,7 @@ class _Rewriter(Statements):
         self._rewrites = rewrites.where(names.in_play)
         self._explicit = explicit
         self._names = names
+        self._keyed = any(map(names.in_play, self._rewrites.keyed))
         self._reads = any(map(names.in_play, rewrites.read_from))
         self._hands = any(map(names.mentions, rewrites.takers))
         self._compiled = handed_to_compilers(names.tree)
@@ -151,7 +152,8 @@ class _Rewriter(Statements):
     def _method(self, node: ast.Call, function: ast.Attribute, rule: str) -> ast.expr:
         name = self._expression(node, rule, function.attr, f".{function.attr}")
         function.value = told(name, "given", function.value)
-        node.args = [self._argument(name, one) for one in node.args]
+        into = rule == "into"
+        node.args = [self._argument(name, one, matters=into) for one in node.args]
         return told(name, "made", node)
 
     def _function(self, node: ast.Call, known: str, rule: str) -> ast.expr:
@@ -185,9 +187,9 @@ class _Rewriter(Statements):
         return node
 
     @staticmethod
-    def _argument(name: str, node: ast.expr) -> ast.expr:
-        # Only for the clock: time spent on making the arguments is not the conversion's.
-        worth = isinstance(node, ast.Call | ast.BinOp | ast.ListComp)
+    def _argument(name: str, node: ast.expr, *, matters: bool) -> ast.expr:
+        # Else only for the clock: time spent on making the arguments is not the conversion's.
+        worth = matters or isinstance(node, ast.Call | ast.BinOp | ast.ListComp)
         return told(name, "also", node) if worth else node
 
     # ------------------------------------------------------------------------ stores
@@ -201,7 +203,7 @@ class _Rewriter(Statements):
         if (
             len(node.targets) != 1
             or not isinstance(target, ast.Subscript)
-            or is_key(target.slice)
+            or (is_key(target.slice) and not self._keyed)
             or not can_be_array(node.value)
         ):
             return self.generic_visit(node)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tensortoll.capture.addresses import reach
-from tensortoll.capture.judging import Lent, add
+from tensortoll.capture.judging import Lent, add, judge, with_transfer
 from tensortoll.capture.recorder import Site
 from tensortoll.capture.seen import Seen, bytes_read, changes
 
@@ -21,6 +24,23 @@ def judge_store(
     if rule == "store result" and source.kind == target.kind:
         return  # a result of arithmetic, put where it belongs: nothing was converted
     _count_store(site, source, target, elapsed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A table that a column is stored into. It is looked at again once that is done."""
+
+    table: weakref.ref[Any]
+    column: Callable[[Any, str], Seen | None]
+
+    def judge(self, site: Site, source: Seen, name: str, elapsed_ns: int, rule: str) -> None:
+        """Add up `table[name] = source`, where it stood before and comes from another library."""
+        table = self.table()
+        if table is None or type(name) is not str or rule == "store result":
+            return
+        target = self.column(table, name)
+        if target is not None and source.kind.library != target.kind.library:
+            judge(site, source, target, None, elapsed_ns, "convert")
 
 
 def judge_into(site: Site, inputs: list[Seen], elapsed_ns: int) -> None:
@@ -48,6 +68,7 @@ def _count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> Non
     effects = changes(source, target) if source.shape == target.shape else ()
     if source.kind.dtype != target.kind.dtype and "cast" not in effects:
         effects = ("cast", *effects)
+    effects = with_transfer(source, target, effects)
     add(site, source, target, "copy", effects, bytes_read(source), target.nbytes, elapsed_ns)
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import tensortoll
@@ -94,7 +96,8 @@ whole.values; arrow.values; text.values; group.values; local.array; df.to_dict("
 whole.array; df.to_numpy; df.values.fget if 0 else 0
 for _, part in mixed.assign(k=mixed.n % 3).groupby("k"): part["x"].sum()
 for row in df.itertuples(): row.a
-mixed["z"] = mixed["n"] * 0.5; mixed["h"] = days.dt.hour; mixed.loc[0, "x"] = 3.0
+{}["k"] = c; mixed["new"] = np.sqrt(c); mixed["w"] = np.where(mixed["n"] > 5, 1.0, 0.0)
+mixed["z"] = mixed["n"] * 0.5; mixed["s"] = s; mixed["h"] = days.dt.hour; mixed.loc[0, "x"] = 3.0
 mixed["q"] = 1; mixed.iloc[2, 0] = 7
 print(df, s, file=open(__import__("os").devnull, "w")); repr(df)
 df.info(buf=__import__("io").StringIO()); df._repr_html_()
@@ -123,6 +126,23 @@ def test_a_frame_of_an_array_and_a_list_is_parsed_in_part(loud: Any) -> None:
     """The list is walked, the array is copied: one conversion with all bytes."""
     [(_, outcome, totals)] = loud('pd.DataFrame({"a": c, "b": [1] * n})')
     assert (outcome, totals.bytes_read, totals.bytes_written) == ("copy", 8000, 16000)
+
+
+STORED = {
+    'df["z"] = c': ("copy", 8000),
+    'df["a"] = c': ("copy", 8000),
+    'name = "k"; df[name] = c': ("copy", 8000),
+    'df["z"] = lists["a"]': ("copy", 8000),
+}
+
+
+@pytest.mark.parametrize("text", STORED)
+def test_an_array_that_becomes_a_column_is_a_copy(text: str, loud: Any) -> None:
+    """The frame keeps elements of its own; what was just computed for it is no news."""
+    frame, array = pd.DataFrame({"a": np.ones(9)}), np.ones(9)
+    frame["z"] = array
+    assert not np.shares_memory(frame["z"].to_numpy(), array)
+    assert [(outcome, totals.bytes_written) for _, outcome, totals in loud(text)] == [STORED[text]]
 
 
 TENSORS = {

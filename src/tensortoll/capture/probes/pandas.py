@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.expressions import Describe
+from tensortoll.capture.expressions import RUNNING, Describe
+from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
 from tensortoll.capture.probes.pyarrow import part_of_chunks
@@ -35,7 +36,15 @@ class PandasProbe(DescribedProbe):
             **{f"pandas.{name}": "gather" for name in ("DataFrame", "Series", "Index", "array")},
             **{f"pandas.DataFrame.{name}": "gather" for name in ("from_dict", "from_records")},
         },
+        keyed=frozenset(("pandas",)),
     )
+
+    def install(self, context: Context) -> None:
+        """Make frames, their columns and indexes known to the rewritten expressions."""
+        import pandas as pd
+
+        super().install(context)
+        RUNNING.columns[pd.DataFrame] = describe_named
 
     def describers(self) -> Mapping[type, Describe | None]:
         """Return how frames, their columns and indexes are described."""
@@ -62,11 +71,17 @@ def describe_frame(frame: Any) -> Seen:
     return joined("pandas", parts, frame.shape, id(frame))
 
 
+def describe_named(frame: Any, name: str) -> Seen | None:
+    """Return the column of a frame with this name; None where there are several, or none."""
+    number = frame.columns.get_loc(name)
+    return describe_column(frame._mgr.iget_values(number)) if type(number) is int else None
+
+
 def describe_column(column: Any) -> Seen:
     """Return a column, an index or an array of pandas' own in numbers."""
     import numpy as np
 
-    values = getattr(column, "_values", column)
+    values = column if type(column) is np.ndarray else getattr(column, "_values", column)
     if type(values) is np.ndarray:
         return _as_pandas(values, column)
     return joined("pandas", list(_parts(values)), (len(values),), id(column))

@@ -1,0 +1,73 @@
+"""What rewritten expressions know of the watch that is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from tensortoll.capture.evidence import Evidence
+from tensortoll.capture.exports import Exports
+from tensortoll.capture.failures.noticing import Failures
+from tensortoll.capture.recorder import Recorder
+from tensortoll.capture.seen import Seen, UnknownLayoutError
+
+if TYPE_CHECKING:
+    from tensortoll.capture.hazards.writes import Writes
+
+Describe = Callable[[Any], Seen | None]
+
+
+class Running:
+    """What expressions need of the watch that is on. One object, looked at by all of them."""
+
+    __slots__ = tuple(
+        "columns describers evidence exports failures readable recorder writes".split()
+    )
+
+    def __init__(self) -> None:
+        """Start without a watch."""
+        self.recorder: Recorder | None = None
+        self.evidence: Evidence | None = None
+        self.failures: Failures | None = None
+        self.writes: Writes | None = None
+        self.exports = Exports()
+        self.describers: dict[type, Describe | None] = {}
+        """How to describe objects of a type; None for types that are no arrays."""
+        self.columns: dict[type, Callable[[Any, str], Seen | None]] = {}
+        """How to find a column of a table by its name, by the table's type."""
+        self.readable: dict[type, Describe] = {}
+        """Types of other libraries whose memory NumPy reads by the buffer protocol."""
+
+    def clear(self) -> None:
+        """Forget the watch."""
+        self.recorder = self.evidence = self.failures = self.writes = None
+        self.exports = Exports()
+        self.describers.clear()
+        self.columns.clear()
+        self.readable.clear()
+
+    def describe(self, value: object) -> Seen | None:
+        """Return ``value`` in numbers, or None where it is no array."""
+        kind = type(value)
+        try:
+            describer = self.describers[kind]
+        except KeyError:
+            describer = self._learn(kind)
+        if describer is None:
+            return None
+        try:
+            return describer(value)
+        except UnknownLayoutError:
+            return None
+
+    def _learn(self, kind: type) -> Describe | None:
+        for base in kind.__mro__:
+            describer = self.describers.get(base)
+            if describer is not None:
+                self.describers[kind] = describer
+                return describer
+        self.describers[kind] = None
+        return None
+
+
+RUNNING: Final = Running()
