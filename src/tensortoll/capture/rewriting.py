@@ -128,6 +128,10 @@ class _Rewriter(Statements):
         if known is not None:
             rule = self._rewrites.functions.get(known)
             if rule is not None:
+                if rule == "take" and self._hands and isinstance(node.func, ast.Name):
+                    # A hook stands in for what was named before the watch.
+                    name = self._expression(node, handing.RULE, "", known)
+                    node.func = told(name, "callee", node.func)
                 return self._function(node, known, ruled(node, rule, known.rpartition(".")[2]))
             if self._reads and known.partition(".")[0] in self._rewrites.readers:
                 return self._reader(node, known)
