@@ -340,7 +340,7 @@ def test_functions_named_before_the_watch_are_seen() -> None:
     namespace: dict[str, Any] = {}
     exec(START + "from jax.numpy import asarray as make\nput = jax.device_put\n", namespace)
     text = "a = make(even)\nb = put(odd)\nc = f(odd)\n"
-    recording = tensortoll.run_source(text, "cell.py", namespace)
+    recording = tensortoll.run_source(text, "cell.py", namespace, memory=False, time=False)
     rows = [(one.route.place.line, *one.totals[:2]) for one in recording.conversions]
 
     assert [(1, 1, 1), (2, 1, 1), (3, 1, 1)] == sorted(rows)
@@ -475,7 +475,7 @@ def test_moves_between_devices_have_their_devices_and_bytes() -> None:
     import tensortoll
     text = {DEVICES!r}
     namespace = {{}}
-    recording = tensortoll.run_source(text, "two.py", namespace)
+    recording = tensortoll.run_source(text, "two.py", namespace, memory=False, time=False)
     assert recording.faults == (), recording.faults
     lines = text.splitlines()
     for one in recording.conversions:
@@ -510,7 +510,7 @@ def test_texts_that_do_not_use_jax_keep_their_calls() -> None:
     """Where a text names nothing of JAX's, none of its calls is looked at for JAX's sake."""
     text = "def g(a): return a\nfor n in range(3): g(n)\n"
     namespace: dict[str, Any] = {}
-    tensortoll.run_source(text, "plain.py", namespace)
+    tensortoll.run_source(text, "plain.py", namespace, memory=False, time=False)
     import ast
 
     from tensortoll.capture.handing import Handing

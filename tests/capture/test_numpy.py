@@ -152,7 +152,7 @@ g = (k for k in line); next(g); {1: x}[1]; (lambda a: a)(x); [a for a in x]; max
 
 
 def ran(text: str) -> Recording:
-    recording = tensortoll.run_source(START + text, "case.py")
+    recording = tensortoll.run_source(START + text, "case.py", memory=False, time=False)
     assert recording.faults == ()
     return recording
 
@@ -258,7 +258,9 @@ def test_a_failure_of_ours_never_reaches_the_user(
     with monkeypatch.context() as patched:
         patched.setattr(module, name, broken)
         text = "for _ in range(2):\n    y = x.astype('f4'); out[...] = x\n"
-        recording = tensortoll.run_source(START + text, "case.py", namespace)
+        recording = tensortoll.run_source(
+            START + text, "case.py", namespace, memory=False, time=False
+        )
     assert np.array_equal(namespace["y"], namespace["x"])
     assert np.array_equal(namespace["out"], namespace["x"])
     assert any("on purpose" in fault for fault in recording.faults)
@@ -268,7 +270,13 @@ def test_an_interrupt_in_the_middle_goes_through() -> None:
     """A KeyboardInterrupt ends the text, and the array is what it was."""
     namespace: dict[str, Any] = {}
     with pytest.raises(KeyboardInterrupt):
-        tensortoll.run_source(START + "y = x.astype('f4')\nraise KeyboardInterrupt", "c", namespace)
+        tensortoll.run_source(
+            START + "y = x.astype('f4')\nraise KeyboardInterrupt",
+            "c",
+            namespace,
+            memory=False,
+            time=False,
+        )
     assert namespace["y"].dtype == np.float32
 
 
@@ -284,7 +292,7 @@ del x, y, z, w, rows, wide
 gc.collect()
 left = [ref() is None for ref in died]
 """
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = tensortoll.run_source(START + text, "case.py", namespace, memory=False, time=False)
     assert namespace["same"] is True
     assert namespace["left"] == [True] * 4
     assert recording.faults == ()
@@ -302,7 +310,7 @@ except OSError as error:
     said = str(error)
 """
     namespace: dict[str, Any] = {}
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = tensortoll.run_source(START + text, "case.py", namespace, memory=False, time=False)
     assert namespace["said"] == "no data"
     assert recording.faults == ()
 
@@ -317,6 +325,6 @@ threads = [threading.Thread(target=work) for _ in range(4)]
 for one in threads: one.start()
 for one in threads: one.join()
 """
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = tensortoll.run_source(START + text, "case.py", namespace, memory=False, time=False)
     [one] = [one for one in recording.conversions if one.route.where == "thread"]
     assert one.totals[:4] == (2000, 2000, 2000 * F, 2000 * D)

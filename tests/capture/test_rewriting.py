@@ -327,7 +327,7 @@ def test_functions_have_their_own_code_back_after_the_watch():
     After the watch every function, method and closure has the very code that was written.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    tensortoll.run_source(DEFINES, "<defines>", names)
+    tensortoll.run_source(DEFINES, "<defines>", names, memory=False, time=False)
     plain: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(DEFINES, "<defines>", "exec", dont_inherit=True), plain)
 
@@ -344,7 +344,7 @@ def test_functions_carry_expressions_again_in_the_next_watch():
     What an earlier watch has rewritten is seen into by the next one, and charged to its own text.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    tensortoll.run_source(DEFINES, "<defines>", names)
+    tensortoll.run_source(DEFINES, "<defines>", names, memory=False, time=False)
     recording = tensortoll.run_source(
         "a = np.ones(5)\n[f(a) for f in fs]; inner(); K().m(a); carried = [f.__code__ for f in fs]",
         "<next>",
@@ -364,9 +364,15 @@ def test_a_function_given_new_code_keeps_it():
     A function whose code the user has exchanged is let be.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
-    tensortoll.run_source("def f(a): return a.copy()\ndef g(a): return 'g'\n", "<first>", names)
+    tensortoll.run_source(
+        "def f(a): return a.copy()\ndef g(a): return 'g'\n",
+        "<first>",
+        names,
+        memory=False,
+        time=False,
+    )
     names["f"].__code__ = names["g"].__code__
-    tensortoll.run_source("x = f(1)", "<next>", names)
+    tensortoll.run_source("x = f(1)", "<next>", names, memory=False, time=False)
 
     assert "g" == names["x"]
     assert names["f"].__code__ is names["g"].__code__

@@ -174,7 +174,7 @@ copy.copy(m); torch.empty(0).numpy(); np.asarray(torch.empty(0, 3))
 
 
 def ran(text: str) -> Recording:
-    recording = tensortoll.run_source(START + text, "case.py")
+    recording = tensortoll.run_source(START + text, "case.py", memory=False, time=False)
     assert recording.faults == ()
     return recording
 
@@ -383,7 +383,9 @@ def test_a_failure_of_ours_never_reaches_the_user(
     expected = eval(expression, namespace)
     monkeypatch.setattr(module, name, broken)
 
-    recording = tensortoll.run_source(f"got = [{expression} for _ in range(2)]", "x", namespace)
+    recording = tensortoll.run_source(
+        f"got = [{expression} for _ in range(2)]", "x", namespace, memory=False, time=False
+    )
 
     for got in namespace["got"]:
         assert type(got) is type(expected)
@@ -424,7 +426,7 @@ def test_gradients_are_what_they_are_without_us() -> None:
     """The backward pass casts as before, and is counted at `backward`."""
     text = "leaf = torch.ones(N, requires_grad=True); s = (leaf.double() ** 2).sum()\ns.backward()"
     namespace: dict[str, Any] = {}
-    recording = tensortoll.run_source(START + text, "case.py", namespace)
+    recording = tensortoll.run_source(START + text, "case.py", namespace, memory=False, time=False)
     [one] = last_line(recording, text)
     assert torch.equal(namespace["leaf"].grad, torch.full((N,), 2.0))
     assert (one.route.implicit, one.totals.bytes_written) == (True, F)
@@ -484,7 +486,7 @@ for _ in range(4):
 
 def test_an_optimizer_of_the_users_is_seen_into_at_every_step():
     """Only torch's own optimizers are known to convert nothing: others are counted throughout."""
-    recording = tensortoll.run_source(OWN_OPTIMIZER)
+    recording = tensortoll.run_source(OWN_OPTIMIZER, memory=False, time=False)
 
     casts = [one.totals.count for one in recording.conversions if "cast" in one.route.effects]
     assert casts == [4, 4]
@@ -502,6 +504,6 @@ for _ in range(4):
     weight.grad = torch.ones(5000)
     optimizer.step()
 """
-    recording = tensortoll.run_source(text)
+    recording = tensortoll.run_source(text, memory=False, time=False)
 
     assert [one.totals.count for one in recording.conversions] == [4]

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 
 class Arrivals(MetaPathFinder):
     """Calls back right after a library was imported for the first time."""
 
-    def __init__(self, awaited: Iterable[str], on_arrival: Callable[[str], None]) -> None:
-        """Wait for ``awaited``; nothing happens before `start`."""
+    def __init__(
+        self,
+        awaited: Iterable[str],
+        on_arrival: Callable[[str], None],
+        around: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        """Wait for ``awaited``; nothing happens before `start`.
+
+        Args:
+            awaited: Libraries by import name.
+            on_arrival: Called with the name of each, once it is there.
+            around: Returns what stands around the import of each.
+        """
         self._awaited = set(awaited)
         self._on_arrival = on_arrival
+        self._around = around
         self._changed: list[Loader] = []
 
     def start(self) -> None:
@@ -51,7 +65,8 @@ class Arrivals(MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             vars(loader).pop("exec_module", None)
-            execute(module)
+            with self._around(fullname):
+                execute(module)
             self._on_arrival(fullname)
 
         # Set on this one loader, not wrapped: resource readers look at the loader's own type.

@@ -166,7 +166,7 @@ class Watch:
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
         later = [module for module in self._probes if not probes.is_loaded(module)]
-        self._arrivals = Arrivals((*later, "multiprocessing"), self._add)
+        self._arrivals = Arrivals((*later, "multiprocessing"), self._add, self.observers.importing)
         self._arrivals.start()
         if probes.is_loaded("multiprocessing"):
             self._workers.install()

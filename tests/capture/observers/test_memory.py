@@ -418,3 +418,25 @@ def _record(number, frames, size, *, tid):
             "stack_trace": lambda self, most: frames,
         },
     )()
+
+
+def test_memory_of_an_imported_library_is_left_out_and_what_comes_after_is_seen(tmp_path):
+    # A library of its own process: in this one all are loaded already.
+    code = """
+import tensortoll
+text = '''import numpy as np
+a = np.ones(1_000_000)
+import pandas as pd
+b = np.ones(2_000_000)
+del a
+c = np.ones(500_000)
+'''
+recording = tensortoll.run_source(text, name="x.py", time=False)
+lines = {cost.line: cost for cost in recording.lines}
+assert abs(lines[2].allocated_bytes - 8_000_000) < 80_000, lines[2]
+assert abs(lines[4].allocated_bytes - 16_000_000) < 160_000, lines[4]
+assert 3 not in lines or lines[3].allocated_bytes < 100_000, lines[3]
+assert any("imports" in spot and "pandas" in spot for spot in recording.blind_spots)
+assert abs(recording.peak.total - 24_000_000) < 300_000, recording.peak
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)

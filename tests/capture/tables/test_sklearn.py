@@ -41,7 +41,7 @@ line.get_params(); line.coef_ * 2; line.score(x, y); repr(line)
 @pytest.mark.parametrize("text", CASES)
 def test_what_an_estimator_makes_of_its_input_is_implicit(text: str) -> None:
     """The line asks for a fit, not for a conversion; the library's file says who did it."""
-    recording = tensortoll.run_source(START + text, "case.py")
+    recording = tensortoll.run_source(START + text, "case.py", memory=False, time=False)
 
     found = [one for one in recording.conversions if one.route.place.expression == text]
     assert recording.faults == ()
@@ -71,5 +71,5 @@ def test_the_view_is_one() -> None:
 def test_functions_are_the_library_s_own_again() -> None:
     """What was replaced is put back, and nobody took it by name meanwhile."""
     before = validation._asarray_with_order
-    tensortoll.run_source(START + "line.fit(df, y)", "case.py")
+    tensortoll.run_source(START + "line.fit(df, y)", "case.py", memory=False, time=False)
     assert validation._asarray_with_order is before

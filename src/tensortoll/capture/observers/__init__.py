@@ -45,6 +45,8 @@ class Observers:
         self._overseer: Overseer | None = None
         self._replay: Replay | None = None
         self._overheads: dict[str, int] = {}
+        self._imported: list[str] = []
+        """Libraries that came while memray was made to look away."""
 
     def start(self, text: str) -> None:
         """Observe from now on; ``text`` is the user's."""
@@ -96,6 +98,25 @@ class Observers:
         with self._time.running(code) if self._time is not None else contextlib.nullcontext():
             yield
 
+    @contextmanager
+    def importing(self, library: str) -> Iterator[None]:
+        """Look away from memory while the block imports a library.
+
+        memray hooks every library of the process anew for each one that is loaded: the hundreds
+        that belong to TensorFlow would take a minute.
+        """
+        paused = False
+        if self._memory is not None and library != "multiprocessing":  # a small one
+            with self._guarded("pausing memray"), self._costing("memory"):
+                paused = self._memory.pause()
+        try:
+            yield
+        finally:
+            if paused and self._memory is not None:
+                with self._guarded("resuming memray"), self._costing("memory"):
+                    self._memory.resume()
+                self._imported.append(library)
+
     def stop(self) -> None:
         """Observe no more; does nothing the second time."""
         if self._overseer is not None:
@@ -127,6 +148,11 @@ class Observers:
             self._recorder.blind_spot(
                 f"Memory is told for the first {replay.records:,} allocations and releases only: "
                 "there were too many to read them all."
+            )
+        if self._imported:
+            libraries = ", ".join(self._imported)
+            self._recorder.blind_spot(
+                f"What these imports allocated was not watched, it takes too long: {libraries}."
             )
         if replay.without_stack > _WITHOUT_STACK:
             self._recorder.blind_spot(

@@ -28,7 +28,10 @@ _TRIAL_BYTES: Final = 2_000
 
 
 class MemoryObserver:
-    """One `memray.Tracker`. Start it once, stop it once, then read."""
+    """memray around the user's code. Start it once, stop it once, then read.
+
+    It can be paused: each time that it is on writes a file of its own.
+    """
 
     def __init__(self) -> None:
         """Prepare; nothing is on disk before `start`."""
@@ -37,8 +40,7 @@ class MemoryObserver:
         self.record_ns = 0
         """What memray takes for one record, measured on the spot."""
         self._tracker: Any = None
-        self._file = -1
-        self._path: Path | None = None
+        self._parts: list[_Part] = []
         self._stopping = threading.Lock()
 
     def start(self, text: str) -> None:
@@ -60,30 +62,45 @@ class MemoryObserver:
         except ImportError as error:
             msg = f"memray can't be imported: {error}"
             raise UnavailableError(msg) from error
-        self._file, path = tempfile.mkstemp(prefix="tensortoll-", suffix=".memray")
-        self._path = Path(path)
         plain_ns = _trial_ns()
         try:
-            destination = memray.FileDestination(path, overwrite=True, compress_on_exit=False)
+            self._begin(memray)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error) or "memray was left in disorder by an earlier error"
+            msg = f"memray can't start: {reason}"
+            raise UnavailableError(msg) from error
+        self.record_ns = max(0, _trial_ns() - plain_ns) // (2 * _TRIALS)
+
+    def _begin(self, memray: Any) -> None:
+        part = _Part()
+        try:
+            destination = memray.FileDestination(part.name, overwrite=True, compress_on_exit=False)
             tracker = memray.Tracker(destination=destination)
             tracker.__enter__()
-        except BaseException as error:
-            self.discard()
-            if isinstance(error, RuntimeError | AssertionError):
-                reason = str(error) or "memray was left in disorder by an earlier error"
-                msg = f"memray can't start: {reason}"
-                raise UnavailableError(msg) from error
+        except BaseException:
+            part.discard()
             raise
         self._tracker = tracker
-        self.record_ns = max(0, _trial_ns() - plain_ns) // (2 * _TRIALS)
-        if _OPEN_FILES.is_dir():
-            # What has no name is gone with the process, however that ends.
-            self._path.unlink()
-            self._path = None
+        part.unlink()
+        self._parts.append(part)
+
+    def pause(self) -> bool:
+        """Look away for a while; return whether there is anything to `resume`."""
+        if self._tracker is None or sys.getprofile() is not None:
+            return False
+        self._end()
+        return True
+
+    def resume(self) -> None:
+        """Go on after `pause`, unless the records are too many already."""
+        import memray
+
+        if not self.limited and sys.getprofile() is None:
+            self._begin(memray)
 
     def check(self) -> None:
         """End watching if the records have grown beyond the limit. Any thread may call this."""
-        if self._tracker is not None and os.fstat(self._file).st_size > FILE_LIMIT:
+        if self._tracker is not None and sum(one.nbytes for one in self._parts) > FILE_LIMIT:
             self.limited = True
             self._end()
 
@@ -112,33 +129,55 @@ class MemoryObserver:
         """
         import memray
 
-        reader = None
         deadline = time.thread_time() + READING_S
-        try:
-            reader = memray.FileReader(self._path or _OPEN_FILES / str(self._file))
-            total = max(reader.metadata.total_allocations, 1)
+        with contextlib.ExitStack() as readers:
+            readers.callback(self.discard)
+            opened = [readers.enter_context(memray.FileReader(one.name)) for one in self._parts]
+            total = max(sum(one.metadata.total_allocations for one in opened), 1)
             return replayed(
-                reader.get_allocation_records(),
+                [one.get_allocation_records() for one in opened],
                 sources,
-                main_thread=reader.metadata.main_thread_id,
+                main_thread=opened[0].metadata.main_thread_id,
                 has_arena=_tensorflow_has_arena(),
                 seconds=deadline - time.thread_time(),
                 tell=lambda number: tell(number / total),
             )
-        finally:
-            if reader is not None:
-                reader.close()
-            self.discard()
 
     def discard(self) -> None:
         """Let go of the records; does nothing the second time."""
+        while self._parts:
+            self._parts.pop().discard()
+
+
+class _Part:
+    """The file that memray writes from one start to its end."""
+
+    def __init__(self) -> None:
+        self._descriptor, path = tempfile.mkstemp(prefix="tensortoll-", suffix=".memray")
+        self._path: Path | None = Path(path)
+
+    @property
+    def name(self) -> Path:
+        """Where it can be opened."""
+        return self._path or _OPEN_FILES / str(self._descriptor)
+
+    @property
+    def nbytes(self) -> int:
+        """How long it is."""
+        return os.fstat(self._descriptor).st_size
+
+    def unlink(self) -> None:
+        """Take its name away where it can be opened without: it is gone with the process then."""
+        if self._path is not None and _OPEN_FILES.is_dir():
+            self._path.unlink()
+            self._path = None
+
+    def discard(self) -> None:
+        """Let go of it."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
-            self._path = None
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        os.close(self._descriptor)
 
 
 def _trial_ns() -> int:

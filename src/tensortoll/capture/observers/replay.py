@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from tensortoll.capture.sources import Sources, is_own, short_file
@@ -40,6 +41,11 @@ _WHOLE_STACK: Final = 1_000_000
 """Frames asked for. Without a number memray leaves out as many as stood above its start."""
 _CONVERTING: Final = ("keras/", "tensorflow/", "tf_keras/", "jax/", "lightning/", "transformers/")
 """Libraries whose own arrays of NumPy are a step on the way of the user's data into them."""
+_CAPTURE: Final = Path(__file__).parents[1]
+_LOOKING: Final = tuple(
+    str(_CAPTURE / name) for name in ("evidence.py", "failures", "hazards", "moments.py")
+)
+"""What of ours looks at the data and converts nothing for the user: not charged to a line."""
 _CHECKED: Final = 8_192
 """Records between two looks at the clock."""
 _NOBODY: Final = ""
@@ -125,7 +131,7 @@ class _Site:
 
 
 def replayed(
-    records: Iterable[Any],
+    parts: Sequence[Iterable[Any]],
     sources: Sources,
     *,
     main_thread: int,
@@ -136,7 +142,8 @@ def replayed(
     """Return what records say of the user's lines.
 
     Args:
-        records: As memray reads them, in the order in which things happened.
+        parts: The records as memray reads them, in the order in which things happened; one part
+            from each time that memray was on.
         sources: What counts as the user's.
         main_thread: Number of the thread that started to watch.
         has_arena: Whether TensorFlow takes its tensors from an arena.
@@ -144,7 +151,7 @@ def replayed(
         tell: Called now and then with the number of records read.
     """
     reading = _Reading(sources, main_thread, has_arena)
-    return reading.read(records, time.thread_time() + seconds, tell)
+    return reading.read(parts, time.thread_time() + seconds, tell)
 
 
 class _Reading:
@@ -160,13 +167,15 @@ class _Reading:
         """The line that allocated last: what native threads do is done for it, most likely."""
 
     def read(  # noqa: C901, PLR0912, PLR0915 - one loop without calls: it runs a million times a second
-        self, records: Iterable[Record], deadline: float, tell: Callable[[int], None]
+        self, parts: Sequence[Iterable[Record]], deadline: float, tell: Callable[[int], None]
     ) -> Replay:
-        """Return what ``records`` say, as far as they can be read before the deadline."""
+        """Return what the records say, as far as they can be read before the deadline."""
         found, sites = self._found, self._sites
         live: dict[int, tuple[int, LineMemory | None]] = {}
         peak = held = number = stamp = released = 0
-        for record in records:
+        # Between two parts memory may have been released unseen, and given out again.
+        parted = len(parts) > 1
+        for record in self._joined(parts) if parted else parts[0]:
             number += 1
             if not number % _CHECKED:
                 tell(number)
@@ -209,6 +218,11 @@ class _Reading:
                     stamp += 1
                 if held > line.level:  # noqa: PLR1730 - a call takes twice as long
                     line.level = held
+            if parted and (block := live.get(record.address)) is not None:
+                gone, before = block
+                if before is not None:
+                    before.freed += gone
+                    held -= gone
             live[record.address] = (size, line)
             released = 0
         for line in found.lines.values():
@@ -217,6 +231,11 @@ class _Reading:
         found.peak = peak
         found.records = number
         return found
+
+    def _joined(self, parts: Iterable[Iterable[Record]]) -> Iterator[Record]:
+        for records in parts:
+            self._sites.clear()  # stacks are numbered anew in each part
+            yield from records
 
     def _site(self, record: Record) -> _Site:
         frames = record.stack_trace(_WHOLE_STACK)
@@ -227,6 +246,8 @@ class _Reading:
                 place = LinePlace(source, number)
                 line = self._found.lines.setdefault(place, LineMemory())
                 return _Site(line, library, native=False)
+            if filename.startswith(_LOOKING):
+                return _Site(None, _NOBODY, native=False)
             if not library and not is_own(filename):
                 library = f"{short_file(filename)}:{number}"
         on_main = record.tid == self._main_thread
