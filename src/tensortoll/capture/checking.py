@@ -132,7 +132,7 @@ def check_source(
     sources = only(NAME, source) if resolve is None else Sources(resolve)
     sources.add(NAME, source)
     watch = Watch(sources)
-    module = ast.Module([ast.Expr(body)], [])
+    module = ast.Module([ast.copy_location(ast.Expr(body), body)], [])
     _show(text)
     with watch:
         rewritten = rewritten_for(watch, module, source, namespace)

@@ -70,7 +70,9 @@ class Expression:
                 table = recorder.local.table
                 pending = table.pending
                 table.lent = []
-                table.given = self.located.place, value
+                # A class of the text's own could tell from its methods that it is held.
+                own = type(value).__module__ == "__main__"
+                table.given = None if own else (self.located.place, value)
                 seen = RUNNING.describe(value)
                 held = None
                 if self.rule == "gather" and is_container(value):
@@ -182,10 +184,13 @@ class Expression:
         ended_ns = time.perf_counter_ns()
         recorder = RUNNING.recorder
         entry = self._pending(sys._getframe(1))
-        if recorder is None or entry is None:
+        if recorder is None:
             return
         try:
             table = recorder.local.table
+            table.given = None
+            if entry is None:
+                return
             table.pending.pop((id(sys._getframe(1)), self.number), None)
             if len(entry) == _COMPLETE and not table.quiet:
                 (seen, *_), began_ns, base, index = entry

@@ -98,7 +98,8 @@ class Statements(ast.NodeTransformer):
     def _entered(self, body: list[ast.stmt], like: ast.stmt) -> list[ast.stmt]:
         """Have a function's body begin with a look: what was written before, its caller wrote."""
         first = 1 if ast.get_docstring(ast.Module(body, []), clean=False) is not None else 0
-        body[first:first] = self._look("entered", like)
+        # On the line that comes next, or a tracer of the user's would be told of one more.
+        body[first:first] = self._look("entered", body[first] if first < len(body) else like)
         return body
 
     def _passed(self, value: ast.expr, like: Any, told_of: Moment | None = None) -> ast.expr:

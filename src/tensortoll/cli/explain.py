@@ -20,6 +20,8 @@ class ExplainCommand:
     Examples:
       tensortoll explain
       tensortoll explain TT101
+
+    Exit status: 0 if all went well, 2 if there is no such rule.
     """
 
     name = "explain"

@@ -119,7 +119,8 @@ def _otherwise(found: Attempt) -> Diagnosis | None:
     """Tell of a conversion that raised for a reason of its own: a shape, a buffer's size."""
     if not _asks(found):
         return None
-    shapes = [tuple(one.shape) for one in found.operands if hasattr(one, "shape")]
+    arrays = [one for one in found.operands if hasattr(one, "shape") and not isinstance(one, type)]
+    shapes = [tuple(one.shape) for one in arrays]
     told_of = f" It was given {', '.join(map(told, shapes[:3]))}." if shapes else ""
     return Diagnosis("other", f"The library refused it: {_short(found.text)}{told_of}")
 

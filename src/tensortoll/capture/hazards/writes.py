@@ -229,7 +229,6 @@ class Writes:
         where = f"line {alias.place.line}"
         if alias.place.source != place.source:
             where = f"{alias.place.source.name} {where}"
-        cure = "clone" if "torch" in alias.place.expression else "copy"
         self._found[key] = Hazard(
             place.source,
             alias.place.line,
@@ -238,7 +237,7 @@ class Writes:
             other,
             f"line {place.line} (`{_first_line(place.expression)}`) wrote to memory that "
             f"`{alias.place.expression}` ({where}) shares: {other} changed with it. To keep them "
-            f"apart, copy there: `{alias.place.expression}.{cure}()`",
+            "apart, copy there.",
         )
 
     def caller(self, frame: FrameType | None) -> Place | None:
