@@ -37,6 +37,15 @@ def test_a_cell_has_memory_and_time_on_the_lines_of_the_gutter(shell):
     assert recording.peak.total >= 16_000_000
 
 
+def test_a_statement_that_is_looked_at_is_hit_as_often_as_it_ran(shell):
+    """What we put behind statements that can write is no statement of the user's."""
+    cell = "import numpy as np\na = np.ones(9)\nfor i in range(3):\n    a[i] = 2\na[5] = 1\n"
+    recording, lines = observed(shell, f"%%tensorcost -q --no-memory\n{cell}")
+
+    assert () == recording.faults
+    assert {2: 1, 3: 1, 4: 4, 5: 3, 6: 1} == {n: lines[n].hits for n in range(2, 7)}
+
+
 @pytest.mark.parametrize(
     ("option", "memory", "time"),
     [("--no-memory", False, True), ("--no-time", True, False), ("--no-memory --no-time", 0, 0)],

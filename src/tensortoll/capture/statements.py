@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any, Final
 
 from tensortoll.capture.calls import dotted
@@ -18,6 +19,8 @@ from tensortoll.capture.nodes import Text, at_start, told
 from tensortoll.capture.placeholders import PLACEHOLDER, Baked, new_number, placeholder
 
 _FLAG: Final = f"{PLACEHOLDER}flag"
+_OF_LOOKS: Final = frozenset(("alive", "caught", "entered", "looked", "raised", "resumed"))
+"""All names in what a look is made of."""
 _SIMPLE: Final = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Assert, ast.Delete)
 SWALLOWING: Final = frozenset(
     "suppress raises assertRaises assertRaisesRegex warns assertWarns".split()
@@ -215,3 +218,8 @@ def _swallows(node: ast.expr) -> bool:
     function = node.func if isinstance(node, ast.Call) else None
     parts = dotted(function) if function is not None else None
     return parts is not None and parts[-1] in SWALLOWING
+
+
+def is_look(code: CodeType) -> bool:
+    """Say whether a statement's code, once baked, is a look of ours and nothing of the user's."""
+    return FLAG in code.co_consts and _OF_LOOKS.issuperset(code.co_names)

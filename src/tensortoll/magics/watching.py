@@ -23,6 +23,7 @@ from tensortoll.capture.patching import silenced
 from tensortoll.capture.placeholders import baked
 from tensortoll.capture.running import rewritten_for
 from tensortoll.capture.sources import Sources
+from tensortoll.capture.statements import is_look
 from tensortoll.capture.tracing import Ring
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import NOTHING, Watch, notice
@@ -146,7 +147,9 @@ class Watching:
                 watch.texts.add(code.co_filename, originals)
         cell.ran = True
         code = baked(code, cell.rewritten.expressions if cell.rewritten else {})
-        return code if watch is None else watch.observers.timed(code)
+        if watch is None or is_look(code):
+            return code  # on the line of a statement of the user's, which has its own hits
+        return watch.observers.timed(code)
 
     def running(self, cell: Cell, code: CodeType) -> AbstractContextManager[None]:
         """Observe a block that runs the code that `taken` returned."""
