@@ -152,6 +152,9 @@ def outcome(program: str, *, watched: bool) -> tuple[Any, ...]:
 
 
 def _where(error: BaseException | None) -> list[Any]:
+    if isinstance(error, RecursionError):
+        # How deep it went depends on who called, and the two sides are called differently.
+        error = error.with_traceback(None)
     walked = traceback.walk_tb(error.__traceback__ if error else None)
     places = [(frame.f_code.co_name, line) for frame, line in walked]
     entry, columns = error.__traceback__ if error else None, []

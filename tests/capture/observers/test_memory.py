@@ -147,12 +147,13 @@ def test_a_list_that_grows_is_charged_with_its_growth():
 
 def test_python_objects_and_mappings_are_set_apart():
     """Arenas for small objects and mapped files are labelled, and no part of what is allocated."""
-    text = "x = [float(i) for i in range(300_000)]\nimport mmap\nm = mmap.mmap(-1, 50_000_000)\n"
+    # More than what other tests may have left free in this process.
+    text = "x = [float(i) for i in range(3_000_000)]\nimport mmap\nm = mmap.mmap(-1, 50_000_000)\n"
     recording = tensortoll.run_source(text, "apart.py")
     lines = {one.line: one for one in recording.lines}
 
-    assert dict(lines[1].apart)["objects"] >= 6_000_000
-    assert lines[1].allocated_bytes < 4_000_000
+    assert dict(lines[1].apart)["objects"] >= 60_000_000
+    assert lines[1].allocated_bytes < 40_000_000  # the list itself: 8 bytes each, as it grew
     assert (("mapped", 50_000_000),) == lines[3].apart
     assert lines[3].allocated_bytes < 65_536
 
@@ -257,7 +258,7 @@ def test_a_million_small_allocations_are_reported_soon_and_in_full():
 
 def test_beyond_the_limit_the_first_part_is_reported_and_that_is_said(monkeypatch):
     """The file on disk ends growing, and the report says that memory is told in part only."""
-    monkeypatch.setattr(memory, "FILE_LIMIT", 300_000)
+    monkeypatch.setattr(memory, "FILE_LIMIT", 100_000)
     sizes = []
     read = memory.MemoryObserver.read
 
@@ -268,11 +269,11 @@ def test_beyond_the_limit_the_first_part_is_reported_and_that_is_said(monkeypatc
     monkeypatch.setattr(memory.MemoryObserver, "read", reading)
     namespace = {"end": time.monotonic() + 1.5, "time": time}
     text = "import numpy as np\nwhile time.monotonic() < end: np.empty(200)\nx = np.ones(9)\n"
-    recording = tensortoll.run_source(text, "many.py", namespace)
+    recording = tensortoll.run_source(text, "many.py", namespace, time=False)
     (said,) = [spot for spot in recording.blind_spots if spot.startswith("Memory is told")]
 
     assert said.startswith("Memory is told for the first ")
-    assert 300_000 < sizes[0] < 8_000_000
+    assert 100_000 < sizes[0] < 8_000_000
     assert sys.getprofile() is None
 
 
