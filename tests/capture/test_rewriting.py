@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import itertools
 import re
 import textwrap
-import traceback
 import warnings
 from typing import Any
 
@@ -152,16 +152,15 @@ def outcome(program: str, *, watched: bool) -> tuple[Any, ...]:
 
 
 def _where(error: BaseException | None) -> list[Any]:
-    if isinstance(error, RecursionError):
-        # How deep it went depends on who called, and the two sides are called differently.
-        error = error.with_traceback(None)
-    walked = traceback.walk_tb(error.__traceback__ if error else None)
-    places = [(frame.f_code.co_name, line) for frame, line in walked]
-    entry, columns = error.__traceback__ if error else None, []
+    entry, places = error.__traceback__ if error else None, []
     while entry is not None:
-        columns.append(list(entry.tb_frame.f_code.co_positions())[entry.tb_lasti // 2])
+        code = entry.tb_frame.f_code
+        places.append((code.co_name, entry.tb_lineno, [*code.co_positions()][entry.tb_lasti // 2]))
         entry = entry.tb_next
-    return [*zip(places, columns, strict=True)]
+    if isinstance(error, RecursionError):
+        # How often a frame comes again depends on who called, which differs between the two.
+        places = [place for place, _ in itertools.groupby(places)]
+    return places
 
 
 @settings(max_examples=250, deadline=None)

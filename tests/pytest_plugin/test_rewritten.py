@@ -127,7 +127,7 @@ def test_coroutine():
 """
     )
 
-    done = run()
+    done = run("-rN")  # no summary: whether it repeats the whole message depends on the terminal
 
     done.assert_outcomes(failed=3)
     assert done.stdout.str().count("casts: 1, and the limit is 0, by") == 3

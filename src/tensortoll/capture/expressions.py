@@ -70,9 +70,7 @@ class Expression:
                 table = recorder.local.table
                 pending = table.pending
                 table.lent = []
-                # A class of the text's own could tell from its methods that it is held.
-                own = type(value).__module__ == "__main__"
-                table.given = None if own else (self.located.place, value)
+                table.hold_given(self.located.place, value)
                 seen = RUNNING.describe(value)
                 held = None
                 if self.rule == "gather" and is_container(value):

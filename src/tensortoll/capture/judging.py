@@ -7,7 +7,15 @@ from collections.abc import Hashable
 from typing import Final
 
 from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read, changes, fresh_bytes, is_one_run
+from tensortoll.capture.seen import (
+    Seen,
+    bytes_read,
+    changes,
+    fresh_bytes,
+    is_on_host,
+    is_one_run,
+    transfer,
+)
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
@@ -33,7 +41,7 @@ def judge(
         return
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
         return
-    apart = _on_host(seen.kind.device) != _on_host(out.kind.device)
+    apart = is_on_host(seen.kind.device) != is_on_host(out.kind.device)
     fresh = out.nbytes if apart else fresh_bytes(seen, out)
     if not fresh:
         if seen.kind.library != out.kind.library:
@@ -79,20 +87,8 @@ def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
 
 def with_transfer(seen: Seen, out: Seen, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     """Return effects, and the one that moving from device to device is, where they differ."""
-    source, target = seen.kind.device, out.kind.device
-    moved = () if source == target else (_transfer(source, target),)
-    return tuple(sorted((*effects, *moved)))
-
-
-def _transfer(source: str, target: str) -> Effect:
-    if _on_host(source) == _on_host(target):
-        return "d2d"
-    return "h2d" if _on_host(source) else "d2h"
-
-
-def _on_host(device: str) -> bool:
-    """Say whether a device's memory is the host's: also that of a second logical CPU."""
-    return device.partition(":")[0] == HOST
+    moved = transfer(seen.kind.device, out.kind.device)
+    return tuple(sorted(effects if moved is None else (*effects, moved)))
 
 
 def judge_lent(site: Site, lent: Lent, first: Seen | None, out: Seen | None) -> None:

@@ -106,6 +106,14 @@ class Table:
         """The places whose code was let go of, each with the sums of all sites it had."""
         self._leaving: list[Site] = []
 
+    def hold_given(self, place: Place, value: Any) -> None:
+        """Note what goes into a call that is about to run, until it returns or its error is told.
+
+        A class of the text's own could tell from its methods that it is held, so that is not.
+        """
+        own = type(value).__module__ == "__main__"
+        self.given = None if own else (place, value)
+
     def all_sites(self) -> Iterator[Site]:
         """Yield every place of this thread."""
         for found in (self.sites, self.deep, self.expressions, self.retired):

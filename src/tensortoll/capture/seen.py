@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from tensortoll.capture.addresses import overlap, read_bytes
@@ -93,6 +94,24 @@ def fresh_bytes(seen: Seen, out: Seen) -> int:
     if len(fresh) == len(out.memory):
         return out.nbytes
     return sum(piece.stop - piece.start for piece in fresh)
+
+
+def is_on_host(device: str) -> bool:
+    """Say whether a device's memory is the host's: also that of a second logical CPU."""
+    return device.partition(":")[0] == "cpu"
+
+
+@cache
+def transfer(source: str, target: str) -> Effect | None:
+    """Return what moving from one device to another is, both named as in a recording.
+
+    None on the same device, and to `meta`, where there is no memory.
+    """
+    if source == target or "meta" in (source, target):
+        return None
+    if is_on_host(source) == is_on_host(target):
+        return "d2d"
+    return "h2d" if is_on_host(source) else "d2h"
 
 
 def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:

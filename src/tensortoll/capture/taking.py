@@ -19,7 +19,7 @@ class Taking(Expression):
         """Note what goes in, for as long as the call runs; return it."""
         recorder = RUNNING.recorder
         if recorder is not None:
-            recorder.local.table.given = self.located.place, value
+            recorder.local.table.hold_given(self.located.place, value)
         return value
 
     def also(self, value: Any) -> Any:

@@ -127,6 +127,11 @@ def portable(recording: Recording, *, text: bool = False) -> Recording:
         return replace(one, route=one.route._replace(via=None), totals=totals, proof=None)
 
     kept = recording if text else recording.without_text()
+    # Not those that only happened to be loaded: what is kept is the same in whatever process.
+    at_work = {
+        kind.library for one in kept.conversions for kind in (one.route.origin, one.route.target)
+    }
+    versions = recording.environment.libraries.items()
     return merged(
         (
             Recording(
@@ -134,7 +139,9 @@ def portable(recording: Recording, *, text: bool = False) -> Recording:
                 sources=kept.sources,
                 failures=kept.failures,
                 hazards=kept.hazards,
-                environment=Environment(libraries=recording.environment.libraries),
+                environment=Environment(
+                    libraries={name: version for name, version in versions if name in at_work}
+                ),
             ),
         )
     )

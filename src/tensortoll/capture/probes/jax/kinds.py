@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.addresses import reach
 from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.judging import with_transfer
 from tensortoll.capture.probes.torch.kinds import seen_tensor
 from tensortoll.capture.seen import Seen, changes
 from tensortoll.capture.sources import short_file
@@ -77,26 +78,12 @@ def kind_of(dtype: DType, device: Any) -> Kind:
     return Kind("jax", dtype.name, device_name(device))
 
 
-@cache
-def transfer(source: str, target: str) -> Effect | None:
-    """Return what moving from one device to another is, both named as in a recording."""
-    if source == target:
-        return None
-    from_host, to_host = source.startswith("cpu"), target.startswith("cpu")
-    if from_host == to_host:
-        return "d2d"
-    return "h2d" if from_host else "d2h"
-
-
 def effects_between(seen: Seen, out: Seen) -> tuple[Effect, ...]:
     """Return the effects of making ``out`` of ``seen``, sorted."""
     effects = set(changes(seen, out))
     if seen.kind == Kind("python", "uint8"):  # bytes, which have no dtype
         effects.discard("cast")
-    moved = transfer(seen.kind.device, out.kind.device)
-    if moved is not None:
-        effects.add(moved)
-    return tuple(sorted(effects))
+    return with_transfer(seen, out, tuple(effects))
 
 
 def devices_of(array: Any) -> list[Any]:

@@ -26,11 +26,10 @@ from tensortoll.capture.probes.jax.kinds import (
     described,
     devices_of,
     effects_between,
-    transfer,
 )
 from tensortoll.capture.probes.jax.memory import Sharing
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read
+from tensortoll.capture.recorder import Site, Table
+from tensortoll.capture.seen import Seen, bytes_read, transfer
 from tensortoll.model import Span
 
 MAKERS: Final = {
@@ -62,6 +61,29 @@ def install_makers(context: Context, now: Now, sharing: Sharing) -> dict[int, An
     return originals
 
 
+class _Crossing:
+    """A block in which a call of JAX's runs: other hooks stay quiet, and what JAX runs is noted.
+
+    A class, as a generator would leave its frame in the user's tracebacks.
+    """
+
+    __slots__ = ("_now", "_table")
+
+    def __init__(self, table: Table, now: Now) -> None:
+        self._table = table
+        self._now = now
+
+    def __enter__(self) -> list[Arrival]:
+        self._table.quiet = 1
+        arrivals: list[Arrival] = []
+        self._now.arrivals = arrivals
+        return arrivals
+
+    def __exit__(self, *_: object) -> None:
+        self._table.quiet = 0
+        self._now.arrivals = None
+
+
 def _maker(context: Context, now: Now, sharing: Sharing, original: Callable[..., Any]) -> Any:
     local, places = context.recorder.local, context.places
 
@@ -76,24 +98,18 @@ def _maker(context: Context, now: Now, sharing: Sharing, original: Callable[...,
                 context.recorder.fault("jax makers", error)
         if seen is None:
             return original(*args, **kwargs)
-        table.quiet = 1
-        arrivals: list[Arrival] = []
-        now.arrivals = arrivals
-        try:
+        with _Crossing(table, now) as arrivals:
             began = time.perf_counter_ns()
             result = original(*args, **kwargs)
             elapsed = time.perf_counter_ns() - began
             try:
-                now.arrivals = None
+                now.arrivals = None  # what we look at ourselves is none
                 if type(result) is array_type():
                     site = places.site(table, sys._getframe(1))
                     if site is not None:
                         _count(site, seen, result, arrivals, sharing, elapsed)
             except Exception as error:
                 context.recorder.fault("jax makers", error)
-        finally:
-            table.quiet = 0
-            now.arrivals = None
         return result
 
     return maker
@@ -114,15 +130,12 @@ def _tree(context: Context, now: Now, sharing: Sharing, original: Callable[..., 
             context.recorder.fault("jax trees", error)
         if not any(sources):
             return original(*args, **kwargs)
-        table.quiet = 1
-        arrivals: list[Arrival] = []
-        now.arrivals = arrivals
-        try:
+        with _Crossing(table, now) as arrivals:
             began = time.perf_counter_ns()
             result = original(*args, **kwargs)
             elapsed = time.perf_counter_ns() - began
             try:
-                now.arrivals = None
+                now.arrivals = None  # what we look at ourselves is none
                 site = places.site(table, sys._getframe(1))
                 made = _leaves(result)
                 if site is not None and len(made) == len(sources):
@@ -132,9 +145,6 @@ def _tree(context: Context, now: Now, sharing: Sharing, original: Callable[..., 
                             _count(site, seen, leaf, arrivals, sharing, share)
             except Exception as error:
                 context.recorder.fault("jax trees", error)
-        finally:
-            table.quiet = 0
-            now.arrivals = None
         return result
 
     return tree

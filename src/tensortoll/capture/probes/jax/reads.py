@@ -26,9 +26,9 @@ from tensortoll.capture.probes.jax.kinds import (
     effects_between,
     is_by_jax,
     kind_of,
-    transfer,
 )
 from tensortoll.capture.recorder import Site, Table
+from tensortoll.capture.seen import transfer
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind
 

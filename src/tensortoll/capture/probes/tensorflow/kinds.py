@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.recorder import Located, Site
+from tensortoll.capture.seen import transfer
 from tensortoll.model import Effect, Kind
 
 if TYPE_CHECKING:
@@ -89,17 +90,6 @@ def kind_of(number: int, device: str) -> Kind:
 def array_kind(dtype: np.dtype[Any]) -> Kind:
     """Return the kind of an ndarray."""
     return Kind("numpy", array_dtype_name(dtype))
-
-
-@cache
-def transfer(source: str, target: str) -> Effect | None:
-    """Return what moving from one device to another is, both named as in a recording."""
-    if source == target:
-        return None
-    from_host, to_host = source.startswith("cpu"), target.startswith("cpu")
-    if from_host == to_host:
-        return "d2d"
-    return "h2d" if from_host else "d2h"
 
 
 def is_implicit(located: Located) -> bool:

@@ -18,10 +18,10 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     itemsize,
     kind_of,
     payload,
-    transfer,
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.recorder import Site, Table
+from tensortoll.capture.seen import transfer
 from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof
 

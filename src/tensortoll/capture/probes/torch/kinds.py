@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from tensortoll.capture import seen
 from tensortoll.capture.addresses import reach
 from tensortoll.capture.seen import Seen
 from tensortoll.model import Effect, Kind, Span
@@ -95,14 +96,9 @@ def on_the_side_of_numpy(dtype: torch.dtype) -> Kind:
     return Kind("numpy", dtype_name(dtype))
 
 
-@cache
 def transfer(source: torch.device, target: torch.device) -> Effect | None:
     """Return what moving from one device to another is; None on the same, and to `meta`."""
-    if source == target or "meta" in (source.type, target.type):
-        return None
-    if source.type == "cpu":
-        return "h2d"
-    return "d2h" if target.type == "cpu" else "d2d"
+    return seen.transfer(device_name(source), device_name(target))
 
 
 def tensor_span(tensor: torch.Tensor) -> Span:
