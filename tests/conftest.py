@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tensortoll.capture import watch
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.handing import HANDED
-from tensortoll.capture.sources import is_own
+from tensortoll.capture.rewriting.handing import HANDED
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.text.sources import is_own
 
 pytest_plugins = ["pytester"]
 

@@ -18,7 +18,7 @@ import torch
 
 import tensortoll
 from tensortoll.capture import watch
-from tensortoll.capture.recorder import Table
+from tensortoll.capture.counting.recorder import Table
 
 ARRAY = np.arange(100_000, dtype=np.float64)
 

@@ -513,9 +513,9 @@ def test_texts_that_do_not_use_jax_keep_their_calls() -> None:
     tensortoll.run_source(text, "plain.py", namespace, memory=False, time=False)
     import ast
 
-    from tensortoll.capture.handing import Handing
     from tensortoll.capture.probes.jax import JaxProbe
-    from tensortoll.capture.rewriting import rewrite
+    from tensortoll.capture.rewriting.handing import Handing
+    from tensortoll.capture.rewriting.rewriter import rewrite
     from tensortoll.model import Source
 
     def calls(source: str) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tensortoll
-from tensortoll.capture import expressions, judging, stores
+from tensortoll.capture.runtime import expressions, judging, stores
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
 

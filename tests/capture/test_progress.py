@@ -8,9 +8,9 @@ import time
 import pytest
 
 from tensortoll.capture import progress
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.progress import Overseer, terminal_line
-from tensortoll.capture.recorder import Recorder
 from tensortoll.capture.running import run
 
 

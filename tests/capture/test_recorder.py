@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import tensortoll
-from tensortoll.capture import recorder as recording_
-from tensortoll.capture.recorder import ELSEWHERE, Located, Recorder, Site, Sums
+from tensortoll.capture.counting import recorder as recording_
+from tensortoll.capture.counting.recorder import ELSEWHERE, Located, Recorder, Site, Sums
 from tensortoll.model import Kind, Place, Source
 
 SOURCE = Source("cell", None)

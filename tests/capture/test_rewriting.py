@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 import tensortoll
 from tensortoll.capture import running
-from tensortoll.capture.expressions import Expression
-from tensortoll.capture.moments import Moment
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes.numpy import NumpyProbe, describe_array
-from tensortoll.capture.rewriting import Rewritten, rewrite
-from tensortoll.capture.seen import Seen
-from tensortoll.capture.stores import is_basic, selected
+from tensortoll.capture.rewriting.rewriter import Rewritten, rewrite
+from tensortoll.capture.runtime.expressions import Expression
+from tensortoll.capture.runtime.moments import Moment
+from tensortoll.capture.runtime.stores import is_basic, selected
 from tensortoll.model import Source
 
 # --------------------------------------------------------------- programs made up at random

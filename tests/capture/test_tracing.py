@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
+from tensortoll.capture.counting.sums import Sums
+from tensortoll.capture.counting.tracing import Ring
 from tensortoll.capture.running import run
-from tensortoll.capture.sums import Sums
-from tensortoll.capture.tracing import Ring
 from tensortoll.report.exports import perfetto
 
 CODE = """

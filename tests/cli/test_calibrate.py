@@ -5,7 +5,7 @@
 import json
 
 from tensortoll import cli
-from tensortoll.capture import calibration
+from tensortoll.capture.costs import calibration
 
 
 def test_this_machine_is_measured(tmp_path, monkeypatch, capsys):

@@ -131,7 +131,7 @@ class Battery:
 
     def _leftovers(self) -> Iterator[str]:
         from tensortoll.capture import watch
-        from tensortoll.capture.expressions import RUNNING
+        from tensortoll.capture.runtime.expressions import RUNNING
 
         if "run_code" in vars(self.shell):
             yield "shell.run_code"

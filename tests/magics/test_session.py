@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from IPython.utils.capture import capture_output
 
-from tensortoll.capture import expressions, watch
+from tensortoll.capture import watch
+from tensortoll.capture.runtime import expressions
 from tensortoll.recording import Recording
 
 CONVERTS = "import numpy as np\na = np.ones(1000)\nb = a.astype('f4')\n"

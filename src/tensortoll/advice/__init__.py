@@ -14,9 +14,9 @@ from tensortoll.advice.rules import RULES
 from tensortoll.advice.sharing import may_share
 from tensortoll.advice.text import Text
 from tensortoll.advice.trial import CannotTryError, Result, tried
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.names import Names
 from tensortoll.capture.patching import silenced
+from tensortoll.capture.runtime.evidence import Evidence
+from tensortoll.capture.text.names import Names
 from tensortoll.capture.watch import current
 from tensortoll.merging import fault_text
 from tensortoll.model import Conversion, Finding, Place, Source

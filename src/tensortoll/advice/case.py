@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from tensortoll.advice.aliasing import Aliasing
 from tensortoll.advice.text import Text
-from tensortoll.capture.facts import Fact, Held
-from tensortoll.capture.names import Names
+from tensortoll.capture.arrays.facts import Fact, Held
+from tensortoll.capture.text.names import Names
 from tensortoll.model import Conversion, Place
 
 SHORT: Final = {"numpy": "np", "torch": "torch", "tensorflow": "tf", "jax.numpy": "jnp"}

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tensortoll.advice.results import alike
+from tensortoll.capture.arrays.facts import Held, fact_of
 from tensortoll.capture.checking import Checked, check_source
-from tensortoll.capture.facts import Held, fact_of
 from tensortoll.capture.patching import silenced
 from tensortoll.errors import TargetError
 from tensortoll.verdict import Verdict, Way

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from tensortoll.advice.case import Case, Proposal
-from tensortoll.capture.facts import Held, Listed, fact_of
-from tensortoll.capture.paths import value_of
+from tensortoll.capture.arrays.facts import Held, Listed, fact_of
+from tensortoll.capture.text.paths import value_of
 
 
 def may_share(case: Case, proposal: Proposal) -> bool:

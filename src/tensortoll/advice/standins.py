@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from tensortoll.capture.facts import BORDER, Fact, Held, Listed, Plain
+from tensortoll.capture.arrays.facts import BORDER, Fact, Held, Listed, Plain
 
 SEED: Final = 7
 

@@ -20,7 +20,7 @@ from tensortoll.advice.budget import Clock
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.results import alike
 from tensortoll.advice.standins import CannotMakeError
-from tensortoll.capture.facts import Fact
+from tensortoll.capture.arrays.facts import Fact
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.running import run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from tensortoll.capture.sources import Sources, all_but_libraries
+from tensortoll.capture.text.sources import Sources, all_but_libraries
 from tensortoll.capture.watch import Watch, notice
 from tensortoll.recording import Recording
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
-from tensortoll.capture.calls import dotted
-from tensortoll.capture.placeholders import baked
+from tensortoll.capture.arrays.seen import is_c_contiguous
+from tensortoll.capture.costs.speed import SMALLEST_BYTES, copy_bytes_per_s
+from tensortoll.capture.rewriting.placeholders import baked
 from tensortoll.capture.running import rewritten_for
-from tensortoll.capture.seen import is_c_contiguous
 from tensortoll.capture.sharing import Pair, sharings
-from tensortoll.capture.sources import Sources, all_but_libraries, only
-from tensortoll.capture.speed import SMALLEST_BYTES, copy_bytes_per_s
+from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.sources import Sources, all_but_libraries, only
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Source
 from tensortoll.recording import Recording

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from tensortoll.capture.recorder import Site
+from tensortoll.capture.counting.recorder import Site
 
 
 def warn_of_backward_strides(site: Site | None, value: Any) -> None:

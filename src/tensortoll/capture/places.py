@@ -8,10 +8,10 @@ from collections.abc import Set as AbstractSet
 from types import CodeType, FrameType
 from typing import Final
 
-from tensortoll.capture.calls import Call, call_at
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.recorder import Located, Site, Table
-from tensortoll.capture.sources import Sources, is_own, short_file
+from tensortoll.capture.counting.recorder import Located, Site, Table
+from tensortoll.capture.runtime.evidence import Evidence
+from tensortoll.capture.text.calls import Call, call_at
+from tensortoll.capture.text.sources import Sources, is_own, short_file
 from tensortoll.model import Place, Source
 
 # Looking at an array is not converting it, and what a compiler or tracer does with stand-ins for

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, TextIO
 
-from tensortoll.capture.recorder import Recorder
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.sizes import format_bytes, format_count, format_time
 
 Show = Callable[[str], None]

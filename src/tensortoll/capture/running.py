@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any
 
-from tensortoll.capture.compilers import BLIND_SPOT, handed_to_compilers, in_play
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.functions import Originals, as_rewritten
+from tensortoll.capture.counting.tracing import Ring
 from tensortoll.capture.observers import Observing
-from tensortoll.capture.placeholders import baked
-from tensortoll.capture.rewriting import Rewritten, rewrite
-from tensortoll.capture.sources import only
-from tensortoll.capture.suspicion import suspicions
-from tensortoll.capture.tracing import Ring
+from tensortoll.capture.rewriting.functions import Originals, as_rewritten
+from tensortoll.capture.rewriting.placeholders import baked
+from tensortoll.capture.rewriting.rewriter import Rewritten, rewrite
+from tensortoll.capture.runtime.evidence import Evidence
+from tensortoll.capture.text.compilers import BLIND_SPOT, handed_to_compilers, in_play
+from tensortoll.capture.text.sources import only
+from tensortoll.capture.text.suspicion import suspicions
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import NOTHING, Watch, notice
 from tensortoll.model import Source

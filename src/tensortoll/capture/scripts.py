@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tensortoll.capture.evidence import Evidence
+from tensortoll.capture.counting.tracing import Ring
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
-from tensortoll.capture.tracing import Ring
+from tensortoll.capture.runtime.evidence import Evidence
 from tensortoll.capture.watch import NOTHING
 from tensortoll.errors import TensortollError
 from tensortoll.recording import Recording

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tensortoll.capture.addresses import overlap
+from tensortoll.capture.arrays.addresses import overlap
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.hazards.contents import MOST_WORK, stand_in
-from tensortoll.capture.seen import Seen
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Sharing
 from tensortoll.recording import Recording

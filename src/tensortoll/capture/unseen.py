@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from tensortoll.capture.patching import Patches
-from tensortoll.capture.sources import is_own
+from tensortoll.capture.text.sources import is_own
 
 
 def without_own_frames(error: BaseException) -> None:

@@ -16,21 +16,21 @@ from types import MethodType
 from typing import Any, Final, Self
 
 from tensortoll.capture import probes
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.arrival import Arrivals
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.costs.overhead import WORTH, event_ns
+from tensortoll.capture.counting.recorder import Recorder
+from tensortoll.capture.counting.tracing import Ring, TracingRecorder
 from tensortoll.capture.failures.noticing import Failures
-from tensortoll.capture.functions import Texts
 from tensortoll.capture.hazards.writes import Writes
 from tensortoll.capture.observers import Observers, Observing
-from tensortoll.capture.overhead import WORTH, event_ns
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
-from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
-from tensortoll.capture.sources import Sources
-from tensortoll.capture.tracing import Ring, TracingRecorder
+from tensortoll.capture.rewriting.functions import Texts
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.evidence import Evidence
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.text.sources import Sources
 from tensortoll.capture.unseen import charge_warnings_to_the_caller
 from tensortoll.capture.workers import Workers
 from tensortoll.errors import AlreadyWatchingError

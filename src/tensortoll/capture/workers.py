@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.patching import Patches
-from tensortoll.capture.recorder import Recorder
 from tensortoll.merging import fault_text
 from tensortoll.recording import Recording, load
 

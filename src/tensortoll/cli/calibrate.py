@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from tensortoll.capture.calibration import Copies, copies, event_costs
-from tensortoll.capture.overhead import LIBRARIES
+from tensortoll.capture.costs.calibration import Copies, copies, event_costs
+from tensortoll.capture.costs.overhead import LIBRARIES
 from tensortoll.cli.output import uses_color, write_document_to
 from tensortoll.report.card import Card
 from tensortoll.report.renderers import terminal

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from tensortoll.advice import advised
+from tensortoll.capture.counting.tracing import MOST_EVENTS, Ring
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.progress import terminal_line
 from tensortoll.capture.scripts import run_script
-from tensortoll.capture.tracing import MOST_EVENTS, Ring
 from tensortoll.cli.files import write_text
 from tensortoll.cli.output import show, write_document_to
 from tensortoll.errors import TensortollError

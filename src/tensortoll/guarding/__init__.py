@@ -15,7 +15,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import Final, Self
 
-from tensortoll.capture.sources import all_but_libraries
+from tensortoll.capture.text.sources import all_but_libraries
 from tensortoll.capture.watch import Watch, current
 from tensortoll.errors import AlreadyWatchingError
 from tensortoll.guarding import counting, verge

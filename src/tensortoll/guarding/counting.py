@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from functools import partial
 from typing import Any, Final
 
-from tensortoll.capture.recorder import (
+from tensortoll.capture.counting.recorder import (
     NOWHERE,
     Located,
     Recorder,
@@ -16,7 +16,7 @@ from tensortoll.capture.recorder import (
     Table,
     conversion_of,
 )
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.guarding import verge
 from tensortoll.guarding.scopes import SCOPES
 from tensortoll.limits import Field, Subject

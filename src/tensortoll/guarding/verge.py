@@ -18,7 +18,7 @@ from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from tensortoll.capture.sources import is_own
+from tensortoll.capture.text.sources import is_own
 from tensortoll.capture.watch import current
 from tensortoll.errors import LimitError, LimitWarning
 from tensortoll.guarding.scopes import Scope

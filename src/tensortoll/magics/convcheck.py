@@ -11,10 +11,10 @@ from typing import Any, Final
 from IPython.core.error import UsageError
 
 from tensortoll.advice.routes import parsed_target, routes_of, routes_to
+from tensortoll.capture.arrays.facts import Held, fact_of
 from tensortoll.capture.checking import check_source
-from tensortoll.capture.facts import Held, fact_of
 from tensortoll.capture.sharing import sharings
-from tensortoll.capture.sources import all_but_libraries
+from tensortoll.capture.text.sources import all_but_libraries
 from tensortoll.capture.watch import Watch
 from tensortoll.errors import LimitError
 from tensortoll.model import Source

@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.display import display
 
-from tensortoll.capture.tracing import Ring
+from tensortoll.capture.counting.tracing import Ring
 from tensortoll.recording import Recording
 from tensortoll.report import build_all
 from tensortoll.report.exports import perfetto

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import argparse
     import ast
 
+    from tensortoll.capture.counting.tracing import Ring
     from tensortoll.capture.observers import Observing
-    from tensortoll.capture.rewriting import Rewritten
-    from tensortoll.capture.tracing import Ring
+    from tensortoll.capture.rewriting.rewriter import Rewritten
     from tensortoll.capture.watch import Watch
     from tensortoll.guarding import Guarded
     from tensortoll.magics.watching import Watching

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import display
 
 from tensortoll.advice.running import recorded
-from tensortoll.capture import rewriting
-from tensortoll.capture.functions import Originals, adopt, by_statement, functions_in
+from tensortoll.capture.counting.tracing import Ring
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.patching import silenced
-from tensortoll.capture.placeholders import baked
+from tensortoll.capture.rewriting import rewriter
+from tensortoll.capture.rewriting.functions import Originals, adopt, by_statement, functions_in
+from tensortoll.capture.rewriting.placeholders import baked
+from tensortoll.capture.rewriting.statements import is_look
 from tensortoll.capture.running import rewritten_for
-from tensortoll.capture.sources import Sources
-from tensortoll.capture.statements import is_look
-from tensortoll.capture.tracing import Ring
+from tensortoll.capture.text.sources import Sources
 from tensortoll.capture.unseen import without_own_frames
 from tensortoll.capture.watch import NOTHING, Watch, notice
 from tensortoll.errors import AlreadyWatchingError, LimitError
@@ -81,7 +81,7 @@ class Watching:
             if source is None:
                 return
             tree = ast.parse("".join(linecache.getlines(filename)))
-            rewritten = rewriting.rewrite(
+            rewritten = rewriter.rewrite(
                 tree, source, watch.rewrites, watch.explicit, self._shell.user_ns
             )
             flags = self._shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import pytest
 
-from tensortoll.capture.compilers import BLIND_SPOT, in_play
-from tensortoll.capture.functions import Originals, adopt, as_rewritten, functions_in
 from tensortoll.capture.patching import silenced
-from tensortoll.capture.placeholders import PLACEHOLDER, baked
-from tensortoll.capture.rewriting import rewrite
-from tensortoll.capture.sources import Sources, is_library
+from tensortoll.capture.rewriting.functions import Originals, adopt, as_rewritten, functions_in
+from tensortoll.capture.rewriting.placeholders import PLACEHOLDER, baked
+from tensortoll.capture.rewriting.rewriter import rewrite
+from tensortoll.capture.text.compilers import BLIND_SPOT, in_play
+from tensortoll.capture.text.sources import Sources, is_library
 from tensortoll.capture.watch import Watch
 from tensortoll.model import Source
 

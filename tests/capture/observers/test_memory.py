@@ -17,7 +17,7 @@ import pytest
 import tensortoll
 from tensortoll.capture.observers import memory
 from tensortoll.capture.observers.replay import replayed
-from tensortoll.capture.sources import Sources, only
+from tensortoll.capture.text.sources import Sources, only
 from tensortoll.model import Source
 
 START = "import numpy as np, torch, pandas as pd\n"

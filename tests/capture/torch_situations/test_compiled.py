@@ -11,7 +11,7 @@ import torch._dynamo
 from torch._dynamo.utils import counters
 
 import tensortoll
-from tensortoll.capture import suspicion
+from tensortoll.capture.text import suspicion
 
 BODIES = {
     "casts": "return x.double().t().contiguous() + 1",

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import tensortoll
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes.torch import devices
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Conversion, Kind
 
 FAKES = Path(__file__).parents[2] / "fakes"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
 
 
 class BoxProbe(DescribedProbe):

@@ -7,7 +7,7 @@ from typing import Final
 
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.facts import BORDER, Held
+from tensortoll.capture.arrays.facts import BORDER, Held
 
 
 def _misaligned(case: Case) -> Iterator[Proposal]:

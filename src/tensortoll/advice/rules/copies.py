@@ -9,7 +9,7 @@ from typing import Final
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.advice.vocabulary import FRESH
-from tensortoll.capture.facts import Held, c_strides
+from tensortoll.capture.arrays.facts import Held, c_strides
 from tensortoll.model import Conversion
 
 INTO_TF: Final = ("tensorflow.constant", "tensorflow.convert_to_tensor")

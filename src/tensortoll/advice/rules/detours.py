@@ -9,7 +9,7 @@ from typing import Final
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.copies import INTO_TF
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.facts import Held
+from tensortoll.capture.arrays.facts import Held
 
 WORTH_TWICE: Final = 1 << 20
 """From so many bytes on, a second copy on the way into TensorFlow is worth another way to write

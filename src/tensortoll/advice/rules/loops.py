@@ -8,7 +8,7 @@ from typing import Final
 
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.facts import Held, Listed
+from tensortoll.capture.arrays.facts import Held, Listed
 
 
 def _hoist(case: Case) -> Iterator[Proposal]:

@@ -10,7 +10,7 @@ from typing import Final
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.copies import INTO_TF, torch_dtype
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.facts import Held, Listed
+from tensortoll.capture.arrays.facts import Held, Listed
 from tensortoll.model import Conversion
 
 INTO_TORCH: Final = ("torch.tensor", "torch.as_tensor")

@@ -8,7 +8,7 @@ from typing import Final
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.copies import INTO_TF, copied_array, stand_in_of, torch_dtype
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.facts import Held
+from tensortoll.capture.arrays.facts import Held
 
 TORCH_CASTS: Final = {
     "float": "float32",

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from tensortoll.capture.calls import named, written_at
 from tensortoll.capture.failures.evaluating import UNKNOWN, Scope, variables
-from tensortoll.capture.signs import parsed
-from tensortoll.capture.sources import Sources, is_own
+from tensortoll.capture.text.calls import named, written_at
+from tensortoll.capture.text.signs import parsed
+from tensortoll.capture.text.sources import Sources, is_own
 from tensortoll.model import Place, Source
 
 LED: Final = 4

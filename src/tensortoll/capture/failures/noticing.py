@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.failures.attempts import Attempt, attempt
 from tensortoll.capture.failures.diagnosis import Diagnosis, told, worked
 from tensortoll.capture.failures.mismatches import (
@@ -16,8 +17,7 @@ from tensortoll.capture.failures.mismatches import (
 from tensortoll.capture.failures.refused import is_of_arrays, refused
 from tensortoll.capture.failures.symbols import symbolic, too_large
 from tensortoll.capture.failures.tensors import LEAVING, out_of_torch
-from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.sources import Sources
+from tensortoll.capture.text.sources import Sources
 from tensortoll.model import Failure, Place
 
 KEPT: Final = 1_000

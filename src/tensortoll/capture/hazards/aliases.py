@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.contents import checksum, is_readable, shares_elements
 from tensortoll.capture.hazards.sides import (
     BufferSide,
@@ -16,9 +18,7 @@ from tensortoll.capture.hazards.sides import (
     StorageSide,
     held_by_array,
 )
-from tensortoll.capture.recorder import Located
-from tensortoll.capture.seen import Seen
-from tensortoll.capture.signs import parsed
+from tensortoll.capture.text.signs import parsed
 from tensortoll.model import Place
 
 Describe = Callable[[object], Seen | None]

@@ -6,7 +6,7 @@ import math
 import zlib
 from typing import Any, ClassVar, Final
 
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.arrays.seen import Seen
 
 WHOLE: Final = 8 << 20
 """Bytes up to which every byte is in the checksum one by one; 3 ms on a slow core."""

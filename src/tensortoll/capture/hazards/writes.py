@@ -16,10 +16,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.aliases import Alias, Describe, aliased
-from tensortoll.capture.recorder import Located
-from tensortoll.capture.sources import Sources
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.text.sources import Sources
 from tensortoll.model import Hazard, Place, Source
 
 GRACE_NS: Final = 150_000_000

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType
 
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.observers.costs import Costs, costs_of
 from tensortoll.capture.observers.memory import MemoryObserver
 from tensortoll.capture.observers.replay import Replay
 from tensortoll.capture.observers.timing import TimeObserver
 from tensortoll.capture.progress import Overseer, Show
-from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.sources import Sources
+from tensortoll.capture.text.sources import Sources
 from tensortoll.errors import UnavailableError
 from tensortoll.model import Conversion
 

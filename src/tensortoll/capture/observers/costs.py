@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tensortoll.capture.observers.replay import LineMemory, LinePlace, Replay, charged_lines
 from tensortoll.capture.observers.timing import LineTime, Times
-from tensortoll.capture.sources import Sources
+from tensortoll.capture.text.sources import Sources
 from tensortoll.model import NO_LINE, Conversion, LineCost, Peak
 
 _NO_TIME = LineTime()

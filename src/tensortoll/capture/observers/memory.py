@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tensortoll.capture.observers.conflicts import refuse_memory
 from tensortoll.capture.observers.replay import Replay, replayed
-from tensortoll.capture.sources import Sources
+from tensortoll.capture.text.sources import Sources
 from tensortoll.errors import UnavailableError
 
 FILE_LIMIT: Final = 12 * 1024 * 1024

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from tensortoll.capture.sources import Sources, is_own, short_file
+from tensortoll.capture.text.sources import Sources, is_own, short_file
 from tensortoll.model import Apart, Source
 
 # The numbers of memray's AllocatorType.
@@ -43,7 +43,8 @@ _CONVERTING: Final = ("keras/", "tensorflow/", "tf_keras/", "jax/", "lightning/"
 """Libraries whose own arrays of NumPy are a step on the way of the user's data into them."""
 _CAPTURE: Final = Path(__file__).parents[1]
 _LOOKING: Final = tuple(
-    str(_CAPTURE / name) for name in ("evidence.py", "failures", "hazards", "moments.py")
+    str(_CAPTURE / name)
+    for name in ("runtime/evidence.py", "runtime/moments.py", "failures", "hazards")
 )
 """What of ours looks at the data and converts nothing for the user: not charged to a line."""
 _CHECKED: Final = 8_192

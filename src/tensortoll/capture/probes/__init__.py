@@ -14,12 +14,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-from tensortoll.capture.exports import Exports
+from tensortoll.capture.arrays.exports import Exports
+from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.patching import Patches
 from tensortoll.capture.places import Places
-from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
 
 ENTRY_POINTS: Final = "tensortoll.probes"
 

@@ -1,6 +1,6 @@
 """Probes that need no more than to know their library's arrays when they see them.
 
-The conversions are found in the user's own expressions; see `capture.rewriting`.
+The conversions are found in the user's own expressions; see `capture.rewriting.rewriter`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from tensortoll.capture.expressions import RUNNING, Describe
+from tensortoll.capture.arrays.seen import Seen, UnknownLayoutError
 from tensortoll.capture.probes import Context
-from tensortoll.capture.seen import Seen, UnknownLayoutError
+from tensortoll.capture.runtime.expressions import RUNNING, Describe
 
 
 class DescribedProbe(ABC):

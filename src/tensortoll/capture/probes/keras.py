@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tensortoll.capture.addresses import array_span
+from tensortoll.capture.arrays.addresses import array_span
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.training import install_training
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.rewriting.rewrites import Rewrites
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

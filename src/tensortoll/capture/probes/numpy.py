@@ -1,4 +1,4 @@
-"""NumPy: the cell's own expressions. Nothing is hooked; see `capture.rewriting`.
+"""NumPy: the cell's own expressions. Nothing is hooked; see `capture.rewriting.rewriter`.
 
 Not seen: NumPy's methods called by code that was not compiled by tensortoll (libraries, cells
 that were never watched), and functions passed on by reference, as in `map(np.asarray, rows)`.
@@ -11,11 +11,11 @@ from functools import cache
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.addresses import array_address, reach
-from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.arrays.addresses import array_address, reach
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import RUNNING
 from tensortoll.model import Kind, Span
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""pandas: the cell's own expressions. Nothing is hooked; see `capture.rewriting`.
+"""pandas: the cell's own expressions. Nothing is hooked; see `capture.rewriting.rewriter`.
 
 Not seen: conversions inside of pandas (a frame's columns that are put together for an operation),
 frames that NumPy's functions read on the way to a result, rows that are iterated over.
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING, Describe
+from tensortoll.capture.arrays.seen import Part, Seen, UnknownLayoutError, joined
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
 from tensortoll.capture.probes.pyarrow import part_of_chunks
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Part, Seen, UnknownLayoutError, joined
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import RUNNING, Describe
 
 MAKERS: Final = "DataFrame Series Index array from_dict from_records".split()
 METHODS: Final = (

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tensortoll.capture.arrow import exported_array
-from tensortoll.capture.expressions import Describe
+from tensortoll.capture.arrays.arrow import exported_array
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes.described import DescribedProbe
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import Describe
 from tensortoll.model import Kind, Span
 
 MAKERS: Final = "fromarray frombuffer frombytes fromarrow".split()

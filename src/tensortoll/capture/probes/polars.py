@@ -9,15 +9,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tensortoll.capture.arrow import exported_stream
-from tensortoll.capture.containers import Gathered
-from tensortoll.capture.crossing import counted
-from tensortoll.capture.expressions import RUNNING, Describe
+from tensortoll.capture.arrays.arrow import exported_stream
+from tensortoll.capture.arrays.seen import Part, Seen, UnknownLayoutError, joined
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.torch.kinds import seen_tensor
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Part, Seen, UnknownLayoutError, joined
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.containers import Gathered
+from tensortoll.capture.runtime.crossing import counted
+from tensortoll.capture.runtime.expressions import RUNNING, Describe
 
 MAKERS: Final = (
     "Series DataFrame from_numpy from_pandas from_arrow from_dict from_dicts from_records "

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tensortoll.capture.arrow import exported_array, exported_stream
-from tensortoll.capture.expressions import Describe
+from tensortoll.capture.arrays.arrow import exported_array, exported_stream
+from tensortoll.capture.arrays.seen import Part, Seen, joined
 from tensortoll.capture.probes.described import DescribedProbe
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Part, Seen, joined
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import Describe
 from tensortoll.model import Span
 
 MAKERS: Final = "array chunked_array table record_batch".split()

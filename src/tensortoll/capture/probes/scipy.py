@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.expressions import Describe
+from tensortoll.capture.arrays.seen import Part, Seen, UnknownLayoutError, joined
 from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Part, Seen, UnknownLayoutError, joined
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import Describe
 
 FORMATS: Final = "csr csc coo bsr dia lil dok".split()
 MAKERS: Final = [f"{name}_{kind}" for name in FORMATS for kind in ("array", "matrix")]

@@ -12,10 +12,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from tensortoll.capture.crossing import counted
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.crossing import counted
 
 STEPS: Final = {"_asarray_with_order": "array", "_ensure_sparse_format": "sparse_container"}
 """What brings dense and sparse input to the form that an estimator wants, and its argument."""

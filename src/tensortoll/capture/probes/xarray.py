@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING, Describe
+from tensortoll.capture.arrays.seen import Part, Seen, UnknownLayoutError, joined
 from tensortoll.capture.probes import numpy
 from tensortoll.capture.probes.described import DescribedProbe
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Part, Seen, UnknownLayoutError, joined
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import RUNNING, Describe
 
 MAKERS: Final = "DataArray Dataset Variable".split()
 CLASS_MAKERS: Final = (

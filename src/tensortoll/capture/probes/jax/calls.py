@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import FrameType, FunctionType, MethodType
 from typing import Any, Final
 
-from tensortoll.capture.handing import Handing
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.handed import Note, Now, settle
 from tensortoll.capture.probes.jax.kinds import (
@@ -16,7 +15,8 @@ from tensortoll.capture.probes.jax.kinds import (
 )
 from tensortoll.capture.probes.jax.memory import Sharing
 from tensortoll.capture.probes.jax.operators import add_leaf, device_of
-from tensortoll.capture.sources import is_own, short_file
+from tensortoll.capture.rewriting.handing import Handing
+from tensortoll.capture.text.sources import is_own, short_file
 
 COMPILED: Final = frozenset(("PjitFunction", "Compiled"))
 """Classes of functions that take in all they are handed."""

@@ -11,12 +11,12 @@ import threading
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
-from tensortoll.capture.addresses import array_address, overlap
-from tensortoll.capture.judging import add
+from tensortoll.capture.arrays.addresses import array_address, overlap
+from tensortoll.capture.arrays.seen import Seen, bytes_read
+from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.probes.jax.kinds import effects_between, in_c_order
 from tensortoll.capture.probes.jax.memory import Sharing
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read
+from tensortoll.capture.runtime.judging import add
 from tensortoll.model import Kind, Span
 
 DEEPEST: Final = 200

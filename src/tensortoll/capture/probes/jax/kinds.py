@@ -9,12 +9,12 @@ from functools import cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.addresses import reach
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.judging import with_transfer
+from tensortoll.capture.arrays.addresses import reach
+from tensortoll.capture.arrays.seen import Seen, changes
 from tensortoll.capture.probes.torch.kinds import seen_tensor
-from tensortoll.capture.seen import Seen, changes
-from tensortoll.capture.sources import short_file
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.runtime.judging import with_transfer
+from tensortoll.capture.text.sources import short_file
 from tensortoll.model import Effect, Kind
 
 if TYPE_CHECKING:

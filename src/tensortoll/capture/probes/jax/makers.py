@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tensortoll.capture.addresses import array_address, overlap
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.judging import add
+from tensortoll.capture.arrays.addresses import array_address, overlap
+from tensortoll.capture.arrays.seen import Seen, bytes_read, transfer
+from tensortoll.capture.counting.recorder import Site, Table
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.handed import Arrival, Now, Passes
 from tensortoll.capture.probes.jax.kinds import (
@@ -28,8 +28,8 @@ from tensortoll.capture.probes.jax.kinds import (
     effects_between,
 )
 from tensortoll.capture.probes.jax.memory import Sharing
-from tensortoll.capture.recorder import Site, Table
-from tensortoll.capture.seen import Seen, bytes_read, transfer
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.runtime.judging import add
 from tensortoll.model import Span
 
 MAKERS: Final = {

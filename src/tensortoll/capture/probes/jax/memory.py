@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Final
 
-from tensortoll.capture.addresses import array_address
-from tensortoll.capture.seen import Seen, is_c_contiguous
+from tensortoll.capture.arrays.addresses import array_address
+from tensortoll.capture.arrays.seen import Seen, is_c_contiguous
 
 BORDER: Final = 64
 """Bytes. What lies alike modulo this is treated alike."""

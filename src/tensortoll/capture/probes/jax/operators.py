@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.handed import Arrival, Leaf, Note, Now, settle
 from tensortoll.capture.probes.jax.kinds import (
@@ -22,7 +23,6 @@ from tensortoll.capture.probes.jax.kinds import (
 )
 from tensortoll.capture.probes.jax.memory import Sharing
 from tensortoll.capture.probes.numpy import describe_array
-from tensortoll.capture.recorder import Recorder
 
 BINARY: Final = (
     "eq ne lt le gt ge add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv divmod "

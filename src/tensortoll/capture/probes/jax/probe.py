@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.handing import HANDED
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.calls import Calls
 from tensortoll.capture.probes.jax.handed import Now
@@ -14,8 +13,9 @@ from tensortoll.capture.probes.jax.makers import install_makers
 from tensortoll.capture.probes.jax.memory import Sharing
 from tensortoll.capture.probes.jax.operators import install_operations, install_operators
 from tensortoll.capture.probes.jax.reads import install_reads
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.handing import HANDED
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import RUNNING
 
 CASTS: Final = (
     "bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 "

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tensortoll.capture.addresses import overlap
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.judging import add
+from tensortoll.capture.arrays.addresses import overlap
+from tensortoll.capture.arrays.seen import transfer
+from tensortoll.capture.counting.recorder import Site, Table
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.kinds import (
     array_type,
@@ -27,9 +28,8 @@ from tensortoll.capture.probes.jax.kinds import (
     is_by_jax,
     kind_of,
 )
-from tensortoll.capture.recorder import Site, Table
-from tensortoll.capture.seen import transfer
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.runtime.judging import add
 from tensortoll.model import Effect, Kind
 
 SCALARS: Final = ("__float__", "__int__", "__bool__", "__index__", "__complex__")

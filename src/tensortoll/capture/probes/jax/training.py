@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.judging import judge
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.handed import Note, settle
 from tensortoll.capture.probes.jax.kinds import array_type, ndarrays
 from tensortoll.capture.probes.jax.memory import Sharing
 from tensortoll.capture.probes.jax.operators import add_leaf
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.runtime.judging import judge
 
 STEP: Final = "iterator_step"
 """The function of Keras's that calls `next` only to call a step with what comes."""

@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tensortoll.capture.addresses import array_span, overlap
+from tensortoll.capture.arrays.addresses import array_span, overlap
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import array_kind
 from tensortoll.capture.probes.tensorflow.memory import Memory, can_be_shared
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.addresses import array_span, read_bytes
+from tensortoll.capture.arrays.addresses import array_span, read_bytes
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.foreign import count_foreign
 from tensortoll.capture.probes.tensorflow.kinds import (
@@ -29,8 +31,6 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import ALIGNMENT, Memory
 from tensortoll.capture.probes.tensorflow.transfers import Devices
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

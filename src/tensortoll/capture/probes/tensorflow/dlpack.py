@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from tensortoll.capture.exports import Exports
+from tensortoll.capture.arrays.exports import Exports
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import kind_of, payload
 from tensortoll.capture.probes.tensorflow.memory import Memory, is_awaited
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof, Span
 
 _NUMPY_TAKES: Final = frozenset(("np.from_dlpack", "numpy.from_dlpack"))

@@ -20,7 +20,9 @@ from functools import cache
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tensortoll.capture.addresses import array_span
+from tensortoll.capture.arrays.addresses import array_span
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import (
     array_kind,
@@ -33,8 +35,6 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import HOST, Memory, can_be_shared
 from tensortoll.capture.probes.tensorflow.transfers import Devices, count_cast, count_moves, tensors
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

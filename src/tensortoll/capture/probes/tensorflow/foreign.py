@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes.tensorflow.kinds import (
     effects_between,
     is_implicit,
@@ -13,8 +15,6 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.probes.torch.kinds import tensor_address
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof, Span
 
 _LIBRARIES: Final = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.recorder import Located, Site
-from tensortoll.capture.seen import transfer
+from tensortoll.capture.arrays.seen import transfer
+from tensortoll.capture.counting.recorder import Located, Site
 from tensortoll.model import Effect, Kind
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any, Final
 
-from tensortoll.capture.addresses import array_address
+from tensortoll.capture.arrays.addresses import array_address
+from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.counting.recorder import Table
 from tensortoll.capture.probes.tensorflow.kinds import STRING, itemsize, kind_of, payload
-from tensortoll.capture.recorder import Table
-from tensortoll.capture.seen import Seen
 from tensortoll.model import Span
 
 ALIGNMENT: Final = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensortoll.capture.expressions import RUNNING
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.callbacks import install_callbacks
 from tensortoll.capture.probes.tensorflow.conversions import install_conversions
@@ -14,8 +14,8 @@ from tensortoll.capture.probes.tensorflow.kinds import EXPLICIT, TAKES
 from tensortoll.capture.probes.tensorflow.memory import Memory
 from tensortoll.capture.probes.tensorflow.reads import install_reads
 from tensortoll.capture.probes.tensorflow.transfers import install_transfers
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.expressions import RUNNING
 
 
 class TensorflowProbe:

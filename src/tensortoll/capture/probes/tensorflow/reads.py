@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from tensortoll.capture.addresses import array_span
+from tensortoll.capture.arrays.addresses import array_span
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import (
     array_kind,
@@ -21,8 +23,6 @@ from tensortoll.capture.probes.tensorflow.kinds import (
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory, is_awaited
 from tensortoll.capture.probes.tensorflow.transfers import Devices
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof
 
 TENSOR_READS: Final = ("__float__", "__int__", "__bool__", "__index__", "__complex__")

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, Final
 
+from tensortoll.capture.arrays.seen import transfer
+from tensortoll.capture.counting.recorder import Site, Table
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import (
     INTEGERS,
@@ -20,9 +23,6 @@ from tensortoll.capture.probes.tensorflow.kinds import (
     payload,
 )
 from tensortoll.capture.probes.tensorflow.memory import Memory
-from tensortoll.capture.recorder import Site, Table
-from tensortoll.capture.seen import transfer
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Outcome, Proof
 
 SiteOf = Callable[[Table, FrameType | None], Site | None]

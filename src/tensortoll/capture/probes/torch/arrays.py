@@ -7,7 +7,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from tensortoll.capture.addresses import array_address, array_span
+from tensortoll.capture.arrays.addresses import array_address, array_span
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kernels import next_proof
 from tensortoll.capture.probes.torch.kinds import (
@@ -17,8 +19,6 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
 )
 from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind, Proof
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kernels import PROVEN_FIRST, Override, start_view
-from tensortoll.capture.recorder import Site
 
 if TYPE_CHECKING:
     import torch

@@ -8,6 +8,8 @@ from collections.abc import Hashable
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from tensortoll.capture.counting.recorder import Located, Site, Table
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
     CASTS,
@@ -20,8 +22,6 @@ from tensortoll.capture.probes.torch.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.torch.wrapping import asked_of_subclass
-from tensortoll.capture.recorder import Located, Site, Table
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Proof
 
 if TYPE_CHECKING:

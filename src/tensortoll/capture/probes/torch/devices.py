@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.copies import group_of
 from tensortoll.capture.probes.torch.kernels import Override
-from tensortoll.capture.sums import Sums
 
 if TYPE_CHECKING:
     import torch

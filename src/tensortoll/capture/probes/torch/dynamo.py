@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Final
 
-from tensortoll.capture.functions import nested
+from tensortoll.capture.rewriting.functions import nested
 
 _OWN: Final = __name__.partition(".")[0]
 _marked: set[str] = set()

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.arrays.exports import Exports
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.dangers import warn_of_backward_strides
-from tensortoll.capture.exports import Exports
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
     kind_of,
@@ -16,8 +18,6 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
 )
 from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo, unseen_by_subclasses
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

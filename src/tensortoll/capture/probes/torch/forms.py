@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.calls import Extent, stored_value
+from tensortoll.capture.counting.recorder import Located, Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kernels import Override
@@ -28,8 +29,7 @@ from tensortoll.capture.probes.torch.kinds import (
     tensor_span,
     transfer,
 )
-from tensortoll.capture.recorder import Located, Site
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.text.calls import Extent, stored_value
 from tensortoll.model import Effect, Proof
 
 if TYPE_CHECKING:

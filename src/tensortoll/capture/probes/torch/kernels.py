@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.copies import group_of, may_be_asked_for
@@ -25,8 +27,6 @@ from tensortoll.capture.probes.torch.kinds import (
     on_the_side_of_numpy,
     tensor_span,
 )
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:

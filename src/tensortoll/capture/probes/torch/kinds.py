@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from tensortoll.capture import seen
-from tensortoll.capture.addresses import reach
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.arrays import seen
+from tensortoll.capture.arrays.addresses import reach
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.model import Effect, Kind, Span
 
 if TYPE_CHECKING:

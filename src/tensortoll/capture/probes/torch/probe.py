@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.arrays import install_arrays
 from tensortoll.capture.probes.torch.batches import install_batches
@@ -15,8 +16,7 @@ from tensortoll.capture.probes.torch.kernels import install_kernels
 from tensortoll.capture.probes.torch.kinds import EXPLICIT, TAKES, seen_tensor
 from tensortoll.capture.probes.torch.optimizers import install_optimizers
 from tensortoll.capture.probes.torch.reads import install_reads
-from tensortoll.capture.rewrites import Rewrites
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.rewriting.rewrites import Rewrites
 
 
 class TorchProbe:

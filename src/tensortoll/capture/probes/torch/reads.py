@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from tensortoll.capture.counting.recorder import Site, Table
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kinds import (
     dtype_name,
@@ -15,8 +17,6 @@ from tensortoll.capture.probes.torch.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.torch.wrapping import left_alone_by_dynamo
-from tensortoll.capture.recorder import Site, Table
-from tensortoll.capture.sums import Sums
 from tensortoll.model import Effect, Kind
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tensortoll.capture.expressions import RUNNING
-from tensortoll.capture.judging import judge
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
-from tensortoll.capture.seen import Seen
+from tensortoll.capture.runtime.expressions import RUNNING
+from tensortoll.capture.runtime.judging import judge
 
 Look = Callable[[Any], Seen | None]
 

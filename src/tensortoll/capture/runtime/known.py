@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.evidence import Evidence
-from tensortoll.capture.exports import Exports
+from tensortoll.capture.arrays.exports import Exports
+from tensortoll.capture.arrays.seen import Seen, UnknownLayoutError
+from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.failures.noticing import Failures
-from tensortoll.capture.recorder import Recorder
-from tensortoll.capture.seen import Seen, UnknownLayoutError
+from tensortoll.capture.runtime.evidence import Evidence
 
 if TYPE_CHECKING:
     from tensortoll.capture.hazards.writes import Writes

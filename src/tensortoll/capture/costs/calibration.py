@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
-from tensortoll.capture.overhead import LIBRARIES, measured_event_ns
+from tensortoll.capture.costs.overhead import LIBRARIES, measured_event_ns
 from tensortoll.capture.watch import watching
 
 SIZES: Final = tuple(4_096 * 4**n for n in range(8))

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any, Final, NamedTuple
 
-from tensortoll.capture.expressions import FUNCTIONS
 from tensortoll.capture.patching import silenced
+from tensortoll.capture.runtime.expressions import FUNCTIONS
 
 
 class Twins(NamedTuple):

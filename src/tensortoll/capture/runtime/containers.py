@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tensortoll.capture.judging import Lent, add
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read, changes, common_dtype, fresh_bytes
+from tensortoll.capture.arrays.seen import Seen, bytes_read, changes, common_dtype, fresh_bytes
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.runtime.judging import Lent, add
 from tensortoll.model import Effect, Kind
 
 MOST: Final = 4096

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from tensortoll.capture.expressions import Expression
-from tensortoll.capture.recorder import NOWHERE
-from tensortoll.capture.sources import Sources, only
+from tensortoll.capture.counting.recorder import NOWHERE
+from tensortoll.capture.runtime.expressions import Expression
+from tensortoll.capture.text.sources import Sources, only
 from tensortoll.model import Source
 
 ROUNDS: Final = 400

@@ -6,8 +6,7 @@ import math
 from collections.abc import Hashable
 from typing import Final
 
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import (
+from tensortoll.capture.arrays.seen import (
     Seen,
     bytes_read,
     changes,
@@ -16,7 +15,8 @@ from tensortoll.capture.seen import (
     is_one_run,
     transfer,
 )
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 HOST: Final = "cpu"

@@ -13,7 +13,7 @@ import linecache
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Final, NamedTuple
 
-from tensortoll.capture.signs import parsed, sign_of
+from tensortoll.capture.text.signs import parsed, sign_of
 
 
 class Extent(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from tensortoll.capture.addresses import overlap, read_bytes
+from tensortoll.capture.arrays.addresses import overlap, read_bytes
 from tensortoll.model import Effect, Kind, Span
 
 MIXED: Final = "mixed"

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from tensortoll.capture.calls import dotted
-from tensortoll.capture.expressions import RUNNING, Expression
-from tensortoll.capture.nodes import is_plain, told
-from tensortoll.capture.recorder import NOWHERE, Site, Table
+from tensortoll.capture.counting.recorder import NOWHERE, Site, Table
+from tensortoll.capture.runtime.expressions import RUNNING, Expression
+from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.nodes import is_plain, told
 
 RULE: Final = "hand"
 """The rule of an expression that is a `Handing`."""

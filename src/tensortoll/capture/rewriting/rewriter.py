@@ -17,13 +17,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tensortoll.capture import handing
-from tensortoll.capture.calls import computes, dotted
-from tensortoll.capture.compilers import handed_to_compilers, is_compiler
-from tensortoll.capture.expressions import Expression
+from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.writes import is_watching
-from tensortoll.capture.names import Names
-from tensortoll.capture.nodes import (
+from tensortoll.capture.rewriting import handing
+from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
+from tensortoll.capture.rewriting.rewrites import Rewrites, data_argument, ruled
+from tensortoll.capture.rewriting.statements import Statements, can_share
+from tensortoll.capture.runtime.expressions import Expression
+from tensortoll.capture.runtime.taking import Taking
+from tensortoll.capture.text.calls import computes, dotted
+from tensortoll.capture.text.compilers import handed_to_compilers, is_compiler
+from tensortoll.capture.text.names import Names
+from tensortoll.capture.text.nodes import (
     Text,
     as_value,
     at_start,
@@ -33,11 +38,6 @@ from tensortoll.capture.nodes import (
     is_plain,
     told,
 )
-from tensortoll.capture.placeholders import Baked, new_number, placeholder
-from tensortoll.capture.recorder import Located
-from tensortoll.capture.rewrites import Rewrites, data_argument, ruled
-from tensortoll.capture.statements import Statements, can_share
-from tensortoll.capture.taking import Taking
 from tensortoll.model import Source
 
 

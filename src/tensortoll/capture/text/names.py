@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-from tensortoll.capture.calls import dotted
+from tensortoll.capture.text.calls import dotted
 
 
 class Names:

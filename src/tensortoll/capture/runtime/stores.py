@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tensortoll.capture.addresses import reach
-from tensortoll.capture.judging import Lent, add, judge, with_transfer
-from tensortoll.capture.recorder import Site
-from tensortoll.capture.seen import Seen, bytes_read, changes
+from tensortoll.capture.arrays.addresses import reach
+from tensortoll.capture.arrays.seen import Seen, bytes_read, changes
+from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.runtime.judging import Lent, add, judge, with_transfer
 
 
 def judge_store(

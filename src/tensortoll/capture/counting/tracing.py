@@ -13,7 +13,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Final
 
-from tensortoll.capture.recorder import (
+from tensortoll.capture.counting.recorder import (
     NOWHERE,
     Located,
     Recorder,
@@ -22,7 +22,7 @@ from tensortoll.capture.recorder import (
     TableMaker,
     conversion_of,
 )
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.trace import Event, Trace
 
 MOST_EVENTS: Final = 100_000

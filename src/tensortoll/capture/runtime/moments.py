@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tensortoll.capture.expressions import RUNNING
 from tensortoll.capture.hazards.writes import FLAG
+from tensortoll.capture.runtime.expressions import RUNNING
 from tensortoll.model import Place
 
 

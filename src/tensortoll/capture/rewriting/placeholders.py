@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import CodeType
 from typing import Any, Final
 
-from tensortoll.capture.expressions import Expression
 from tensortoll.capture.hazards.writes import Flag
-from tensortoll.capture.moments import Moment
+from tensortoll.capture.runtime.expressions import Expression
+from tensortoll.capture.runtime.moments import Moment
 
 PLACEHOLDER: Final = "\x00tensortoll expression "
 """How the constant begins that stands for an expression; its number follows."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
-from tensortoll.capture.sums import Sums
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.model import Conversion, Place, Route, Source
 
 ELSEWHERE = Place(Source("(other places)", None), 0, 0, None, None, "")

@@ -13,7 +13,7 @@ import ctypes
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from tensortoll.capture.seen import Part, UnknownLayoutError
+from tensortoll.capture.arrays.seen import Part, UnknownLayoutError
 from tensortoll.model import Span
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Final
 
-from tensortoll.capture.facts import Fact, fact_of
-from tensortoll.capture.paths import Variables, paths, value_of
-from tensortoll.capture.signs import parsed
+from tensortoll.capture.arrays.facts import Fact, fact_of
+from tensortoll.capture.text.paths import Variables, paths, value_of
+from tensortoll.capture.text.signs import parsed
 from tensortoll.model import Place
 
 MOST_PLACES: Final = 500

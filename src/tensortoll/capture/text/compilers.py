@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.calls import dotted
-from tensortoll.capture.names import Names
+from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.names import Names
 
 READERS_OF_BYTECODE: Final = ("torch.compile", "torch.export", "torch._dynamo", "numba")
 BLIND_SPOT: Final = (

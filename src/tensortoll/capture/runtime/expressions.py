@@ -19,13 +19,19 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from tensortoll.capture.containers import Gathered, is_container, objects
-from tensortoll.capture.judging import Lent, count_read, judge, judge_lent
-from tensortoll.capture.known import RUNNING, Describe
-from tensortoll.capture.recorder import NOWHERE, Located, Site, Table
-from tensortoll.capture.seen import Seen
-from tensortoll.capture.sources import is_own
-from tensortoll.capture.stores import Columns, is_basic, judge_into, judge_lent_into, judge_store
+from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
+from tensortoll.capture.runtime.containers import Gathered, is_container, objects
+from tensortoll.capture.runtime.judging import Lent, count_read, judge, judge_lent
+from tensortoll.capture.runtime.known import RUNNING, Describe
+from tensortoll.capture.runtime.stores import (
+    Columns,
+    is_basic,
+    judge_into,
+    judge_lent_into,
+    judge_store,
+)
+from tensortoll.capture.text.sources import is_own
 
 __all__ = ["FUNCTIONS", "MAX_PENDING", "RUNNING", "Describe", "Expression", "inert"]
 

@@ -12,7 +12,7 @@ from tensortoll.model import Source
 Resolve = Callable[[str], Source | None]
 """Says which source a file name of a code object belongs to; None for code of others."""
 
-_OWN = str(Path(__file__).resolve().parent.parent)
+_OWN = str(Path(__file__).resolve().parents[2])
 _LIBRARIES = tuple(
     {
         str(Path(folder).resolve())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensortoll.capture.expressions import RUNNING, Expression
+from tensortoll.capture.runtime.expressions import RUNNING, Expression
 
 
 class Taking(Expression):

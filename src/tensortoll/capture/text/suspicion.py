@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tensortoll.capture.compilers import compiles, is_compiled
-from tensortoll.capture.names import Names
+from tensortoll.capture.text.compilers import compiles, is_compiled
+from tensortoll.capture.text.names import Names
 
 COMPILED: Final = (
     "Compiled functions (torch.compile, numba): casts and copies that the compiler made part of "

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, Final
 
-from tensortoll.capture.calls import dotted
 from tensortoll.capture.hazards.writes import FLAG
-from tensortoll.capture.moments import Moment
-from tensortoll.capture.nodes import Text, at_start, told
-from tensortoll.capture.placeholders import PLACEHOLDER, Baked, new_number, placeholder
+from tensortoll.capture.rewriting.placeholders import PLACEHOLDER, Baked, new_number, placeholder
+from tensortoll.capture.runtime.moments import Moment
+from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.nodes import Text, at_start, told
 
 _FLAG: Final = f"{PLACEHOLDER}flag"
 _OF_LOOKS: Final = frozenset(("alive", "caught", "entered", "looked", "raised", "resumed"))

@@ -1,0 +1,1 @@
+"""What watching and copying cost on this machine, measured."""

@@ -1,0 +1,1 @@
+"""While the user's code runs: what a rewritten expression, store or statement sees."""

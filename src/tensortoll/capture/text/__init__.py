@@ -1,0 +1,1 @@
+"""The user's source, read: which texts are theirs, and what the names and calls in them say."""
