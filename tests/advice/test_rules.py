@@ -12,6 +12,7 @@ import pytest
 
 from tensortoll.advice import advised
 from tensortoll.capture.running import run
+from tensortoll.model import Finding
 
 START = """
 import numpy as np
@@ -30,7 +31,10 @@ ALIGNED = (
     "on_border = pool[start : start + 5_000]\n"
 )
 NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
+PICTURE = "from PIL import Image\npicture = Image.fromarray(np.full((900, 900, 3), 7, np.uint8))\n"
 DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
+MAY_BE_UNTRIED = ("TT202", "TT602")
+"""Warnings, seen in the user's own values or addresses; all else is told only if it was tried."""
 FIRES = {
     "TT101": [
         ("t = torch.tensor(x)\nprint(t.mean())", "t = torch.from_numpy(x)"),
@@ -78,13 +82,14 @@ FIRES = {
     "TT202": [
         (
             "f = np.full(5_000, 1.9)\nw = tf.zeros(5_000, tf.int32)\ny = w + f",
-            "tf.cast(w, tf.float64)",
+            "tf.cast(w, tf.float64) + f",
         ),
         ("big = np.full(3_000, 2**40)\ns = tf.constant(big, tf.int32)", "tf.constant(big)"),
         ("d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)", "d.astype(np.float32)"),
     ],
     "TT106": [
         ("v = tf.Variable(x)\na = np.array(v)", "a = v.numpy()"),
+        (f"{PICTURE}a = np.array(picture)\nprint(a.mean())", "a = np.asarray(picture)"),
     ],
     "TT109": [
         (
@@ -171,7 +176,13 @@ SILENT = {
         "v = tf.Variable(tf.zeros(500))\nv.assign(np.ones(500))",
         "t = torch.tensor(doubles, dtype=torch.int32)",
     ],
-    "TT106": ["v = tf.Variable(x)\na = v.numpy()", "a = np.array(tf.constant(x))"],
+    "TT106": [
+        "v = tf.Variable(x)\na = v.numpy()",
+        "a = np.array(tf.constant(x))",
+        f"{PICTURE}a = np.asarray(picture)",
+        f"{PICTURE}a = np.array(picture)\na[0] = 3",
+        f"{PICTURE}a = np.array(picture)\nt = torch.from_numpy(a)",
+    ],
     "TT602": [f"{ALIGNED}t = tf.experimental.dlpack.from_dlpack(on_border.__dlpack__())"],
     "TT109": ["t = tf.constant(x)"],
     "TT401": [
@@ -185,14 +196,19 @@ SILENT = {
 
 
 def findings(text: str) -> list[tuple[str, str]]:
+    """Run a text, and return what is advised: the rule, and what to write."""
+    return [(one.rule, one.suggestion) for one in found(text)]
+
+
+def found(text: str) -> tuple[Finding, ...]:
     """Run a text, and return what is advised, with time enough also on a busy machine."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     outcome = run(START + text, "case.py", namespace)
     assert outcome.error is None
     recording = advised(outcome.recording, outcome.evidence, namespace, budget_s=20)
     assert () == recording.faults
-    assert all(one.verified for one in recording.findings)
-    return [(one.rule, one.suggestion) for one in recording.findings]
+    assert all(one.verified or one.rule in MAY_BE_UNTRIED for one in recording.findings)
+    return recording.findings
 
 
 @pytest.mark.parametrize(
@@ -203,9 +219,9 @@ def test_a_rule_says_what_to_write_where_that_wins(code, text, wanted):
     """
     The suggestion is made of the user's own line, was tried, and saves bytes or time.
     """
-    found = [suggestion for rule, suggestion in findings(text) if rule == code]
+    told = [suggestion for rule, suggestion in findings(text) if rule == code]
 
-    assert any(wanted in one for one in found), found
+    assert any(wanted in one for one in told), told
 
 
 @pytest.mark.parametrize(
@@ -245,6 +261,31 @@ def test_a_mark_on_a_line_keeps_its_rules_quiet(mark, silent):
     """
     All of them, or those that it names.
     """
-    found = dict(findings(f"t = torch.tensor(x)  # tensortoll: {mark}"))
+    told = dict(findings(f"t = torch.tensor(x)  # tensortoll: {mark}"))
 
-    assert silent == ("TT101" not in found)
+    assert silent == ("TT101" not in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "tried"),
+    [
+        ("big = np.full(3_000, 2**40)\ns = tf.constant(big, tf.int32)", "TT202", True),
+        ("f = np.full(5_000, 1.9)\nw = tf.zeros(5_000, tf.int32)\ny = w + f", "TT202", True),
+        # Nothing keeps the values there, so there is nothing to win.
+        ("d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)", "TT202", False),
+        # Trying it could end the process.
+        (
+            f"{ALIGNED}k = on_border[1:]\nt = tf.experimental.dlpack.from_dlpack(k.__dlpack__())",
+            "TT602",
+            False,
+        ),
+    ],
+)
+def test_a_warning_is_verified_only_where_both_forms_were_run(text, code, tried):
+    """
+    The values that were seen prove the warning; they do not prove what to write instead.
+    """
+    [warning] = [one for one in found(text) if one.rule == code]
+
+    assert tried is warning.verified
+    assert (0, 0) == (warning.saved_bytes, warning.saved_ns)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from tensortoll.advice.aliasing import Aliasing
+from tensortoll.advice.bench import CannotTryError
 from tensortoll.advice.budget import Clock
 from tensortoll.advice.case import Case, Proposal, Script
 from tensortoll.advice.rules import RULES
 from tensortoll.advice.sharing import may_share
 from tensortoll.advice.text import Text
-from tensortoll.advice.trial import CannotTryError, Result, tried
+from tensortoll.advice.trial import Result, tried, warned
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.runtime.evidence import Evidence
 from tensortoll.capture.text.names import Names
@@ -145,7 +146,7 @@ class _Search:
         best: tuple[Proposal, Result] | None = None
         for one in alternatives.proposals:
             if one.warns:
-                return _finding(case, one, _PROVEN), one
+                return _finding(case, one, warned(case, one)), one
             try:
                 result = tried(case, one, self._clock, deadline)
             except CannotTryError as reason:
@@ -207,10 +208,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun} was" if number == 1 else f"{number} {noun}s were"
 
 
-_PROVEN: Final = Result(0, 0, wins=True, rounding=0.0)
-"""Of a warning: there is nothing to try."""
-
-
 def _saving(result: Result) -> tuple[int, int]:
     return result.saved_ns, result.saved_bytes
 
@@ -236,7 +233,7 @@ def _finding(case: Case, proposal: Proposal, result: Result) -> Finding:
         line=case.place.line,
         title=proposal.title,
         suggestion=suggestion,
-        verified=True,
+        verified=result.proven,
         saved_bytes=saved_bytes,
         saved_ns=saved_ns,
         caveats=caveats,

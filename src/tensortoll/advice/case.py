@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tensortoll.advice.aliasing import Aliasing
+from tensortoll.advice.standins import Likeness
 from tensortoll.advice.text import Text
 from tensortoll.capture.arrays.facts import Fact, Held
 from tensortoll.capture.text.names import Names
 from tensortoll.model import Conversion, Place
 
-SHORT: Final = {"numpy": "np", "torch": "torch", "tensorflow": "tf", "jax.numpy": "jnp"}
+SHORT: Final = {
+    "numpy": "np",
+    "torch": "torch",
+    "tensorflow": "tf",
+    "jax.numpy": "jnp",
+    "jax": "jax",
+}
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,14 @@ class Proposal:
     """The array of the user's whose memory the result would share; None for none."""
     rounding: float = 0.0
     """By how much the results may differ, relative to their size."""
-    fresh: Mapping[str, Held] = field(default_factory=dict)
+    fresh: Mapping[str, Likeness] = field(default_factory=dict)
     """Stands for parts that can't be run again, by how they are written."""
     warns: bool = False
-    """Whether it is a warning, proven by the user's own values, and nothing is to be saved."""
+    """Whether it is a warning, seen in the user's own values, and nothing is to be saved."""
+    keeps: str = ""
+    """Of a warning: what has the values that the old form loses and the new one keeps."""
+    draws_anew: bool = False
+    """Whether the new form draws other random numbers, so that results can't be equal."""
     told: str = ""
     """What to show for the new text, where that stands on another line."""
     old: str = ""

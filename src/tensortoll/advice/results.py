@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+KEPT: Final = 1e-6
+"""Values that differ by more, relative to their size, are lost; float32 rounds by less."""
 
 
-def alike(one: Any, other: Any, rounding: float) -> float | None:
+def alike(one: Any, other: Any, rounding: float, *, values: bool = True) -> float | None:
     """Return by how much two results differ, relative to their size; None for too much.
 
     Too much is: another class, dtype, shape or device, or values further apart than ``rounding``.
+
+    Args:
+        one: A result.
+        other: Another one.
+        rounding: How far apart values may be, relative to their size.
+        values: Whether values are to be compared at all.
     """
     if type(one) is not type(other):
         return None
+    if isinstance(one, float) and rounding:
+        apart = abs(one - other)
+        return apart / max(abs(one), abs(other), 1.0) if apart <= rounding * abs(one) else None
     if isinstance(one, list | tuple | int | float | bool | complex | str):
         return 0.0 if one == other else None
     if _described(one) != _described(other):
         return None
-    if str(getattr(one, "device", "")) == "meta":
+    if str(getattr(one, "device", "")) == "meta" or not values:
         return 0.0  # there are no values
     return _difference(_elements(one), _elements(other), rounding)
+
+
+def keeps(result: Any, meant: Any) -> bool:
+    """Say whether a result has the values that were meant, whatever their dtype."""
+    import numpy as np
+
+    values = _elements(result)
+    return values.shape == np.shape(meant) and np.allclose(values, meant, rtol=KEPT, atol=0)
 
 
 def _described(value: Any) -> tuple[str, ...]:

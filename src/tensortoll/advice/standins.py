@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from tensortoll.capture.arrays.facts import BORDER, Fact, Held, Listed, Plain
+from tensortoll.capture.arrays.facts import BORDER, Fact, Held, Listed, Plain, c_strides
 
 SEED: Final = 7
 
@@ -14,8 +14,29 @@ class CannotMakeError(Exception):
     """Says why there is no stand-in for something."""
 
 
-def made(fact: Fact) -> Any:
+class Layer(NamedTuple):
+    """A Keras model of which only what it does to its input matters."""
+
+    dtype: str
+    """What it computes in."""
+
+
+class Drawing(NamedTuple):
+    """A generator of random numbers."""
+
+    legacy: bool
+    """Whether it is a `RandomState`, as `np.random` itself is."""
+
+
+Likeness = Fact | Layer | Drawing
+
+
+def made(fact: Likeness, *, ranged: bool = False) -> Any:
     """Return a value like the one that a fact tells of.
+
+    Args:
+        fact: What is known of it.
+        ranged: Whether an array's values are to be of the range that was seen.
 
     Raises:
         CannotMakeError: If there is no saying what it was like.
@@ -24,14 +45,33 @@ def made(fact: Fact) -> Any:
         return fact.value
     if isinstance(fact, Listed):
         return _list(fact)
+    if isinstance(fact, Layer):
+        return _layer(fact)
+    if isinstance(fact, Drawing):
+        return _generator(fact)
     makers = {"numpy": _ndarray, "torch": _tensor, "tensorflow": _eager, "PIL": _image}
     if fact.library not in makers:
         msg = f"there is no way to make an array of {fact.library}"
         raise CannotMakeError(msg)
-    return makers[fact.library](fact)
+    value = makers[fact.library](fact)
+    if ranged and fact.library == "numpy" and fact.writable:
+        value[...] = _within(fact)
+    return value
 
 
-def needed_bytes(fact: Fact) -> int:
+def _layer(fact: Layer) -> Any:
+    import keras
+
+    return keras.layers.Identity(dtype=fact.dtype)
+
+
+def _generator(fact: Drawing) -> Any:
+    import numpy as np
+
+    return np.random.RandomState(SEED) if fact.legacy else np.random.default_rng(SEED)
+
+
+def needed_bytes(fact: Likeness) -> int:
     """Return how much memory a stand-in takes, about."""
     if isinstance(fact, Held):
         return max(fact.nbytes, _span(fact)[1])
@@ -81,6 +121,15 @@ def _values(dtype: Any, shape: tuple[int, ...]) -> Any:
     raise CannotMakeError(msg)
 
 
+def _within(fact: Held) -> Any:
+    """Return values from the least to the greatest that were seen, these two among them."""
+    import numpy as np
+
+    values = fact.low + (fact.high - fact.low) * np.random.default_rng(SEED).random(fact.shape)
+    values.flat[:1], values.flat[-1:] = fact.low, fact.high
+    return np.rint(values) if fact.whole else values
+
+
 def _tensor(fact: Held) -> Any:
     import numpy as np
     import torch
@@ -89,8 +138,10 @@ def _tensor(fact: Held) -> Any:
     size = fact.itemsize
     steps = [step // size for step in fact.strides]
     length = _span(fact)[1] // size
-    flat = torch.empty(length, dtype=dtype, device=fact.device)
-    tensor = flat.as_strided(fact.shape, steps)
+    tensor = torch.empty(length, dtype=dtype, device=fact.device)
+    # Devices that others bring to torch may know no strides.
+    is_plain = fact.strides == c_strides(fact.shape, size)
+    tensor = tensor.view(fact.shape) if is_plain else tensor.as_strided(fact.shape, steps)
     kind = np.dtype("float32" if dtype.is_floating_point or dtype.is_complex else "int64")
     if fact.device != "meta":
         tensor.copy_(torch.from_numpy(np.asarray(_values(kind, fact.shape))))

@@ -23,7 +23,10 @@ def _misaligned(case: Case) -> Iterator[Proposal]:
                 f"`{path}` does not begin on a border of {BORDER} bytes: most operations on this "
                 "tensor end the process",
                 1,
-                caveats=(f"it begins {held.address % BORDER} bytes behind one",),
+                caveats=(
+                    f"it begins {held.address % BORDER} bytes behind one",
+                    "seen in its address, and not tried: that could end the process",
+                ),
                 warns=True,
             )
             return

@@ -13,6 +13,7 @@ from tensortoll.capture.arrays.facts import Held, c_strides
 from tensortoll.model import Conversion
 
 INTO_TF: Final = ("tensorflow.constant", "tensorflow.convert_to_tensor")
+LENDING: Final = ("torch.from_numpy", "torch.as_tensor", "torch.asarray")
 ALIGNMENT_OF_LARGE: Final = 16
 """Where NumPy's large arrays begin, from a border of 64 bytes: right behind malloc's header."""
 
@@ -188,7 +189,7 @@ def _twice_by_array(case: Case) -> Iterator[Proposal]:
     if held.library == "tensorflow" and held.class_name == "Variable":
         title = "`np.array` of a variable copies twice: once for the array, once more for NumPy"
         yield Proposal("TT106", case.node, f"{written}.numpy()", title, count)
-    if held.library == "PIL":
+    if held.library == "PIL" and not _is_lent_to_torch(case):
         function = case.written(case.call.func).removesuffix("array") + "asarray"
         yield Proposal(
             "TT106",
@@ -199,6 +200,17 @@ def _twice_by_array(case: Case) -> Iterator[Proposal]:
             caveats=("the array is read-only",),
             shares=argument,
         )
+
+
+def _is_lent_to_torch(case: Case) -> bool:
+    """Say whether torch takes over the array itself, which is not to be read-only then."""
+    names = case.script.aliasing.names_of_result(case.node) or ()
+    for call in ast.walk(case.script.text.tree):
+        if isinstance(call, ast.Call) and case.script.names.resolve(call.func) in LENDING:
+            inside = list(ast.walk(call))
+            if case.node in inside or any(getattr(one, "id", "") in names for one in inside):
+                return True
+    return False
 
 
 TWICE_BY_ARRAY = Rule(

@@ -30,14 +30,16 @@ def _loses(case: Case) -> Iterator[Proposal]:
             continue
         title = _loss(case, held, target, implicit=row.route.implicit)
         if title:
+            new, keeps = _kept(case, path, held)
             yield Proposal(
                 "TT202",
                 case.node,
-                _kept(case, path, held),
+                new,
                 f"`{path}`: {title}",
                 row.totals.count,
                 caveats=("a warning, seen in the values themselves: nothing is to be saved",),
                 warns=True,
+                keeps=keeps,
             )
             return
 
@@ -64,22 +66,34 @@ def _loss(case: Case, held: Held, target: str, *, implicit: bool) -> str:
     return ""
 
 
-def _kept(case: Case, path: str, held: Held) -> str:
-    """Return what says openly what happens, or keeps the values."""
+def _kept(case: Case, path: str, held: Held) -> tuple[str, str]:
+    """Return what keeps the values, and NumPy's way to the same; else what says openly that not."""
     library = (
         "tensorflow" if "tensorflow" in {one.route.target.library for one in case.rows} else ""
     )
     call = case.call
     if call is not None and case.function in {"tensorflow.constant", "torch.tensor"}:
-        return f"{case.written(call.func)}({path})"
+        return f"{case.written(call.func)}({path})", path
     name = case.script.spelled(library or "torch")
-    if isinstance(case.node, ast.BinOp):
-        other = case.node.left if case.written(case.node.right) == path else case.node.right
-        if library:
-            return f"{name}.cast({case.written(other)}, {name}.{held.dtype})"
     numpy = case.script.spelled("numpy")
+    node = case.node
+    if isinstance(node, ast.BinOp) and library:
+        on_the_left = ast.unparse(node.right) == path
+        other = ast.unparse(node.left if on_the_left else node.right)
+        cast, asked = f"{name}.cast({other}, {name}.{held.dtype})", f"{numpy}.asarray({other})"
+        return (
+            _with_operand(node, cast, left=on_the_left),
+            _with_operand(node, asked, left=on_the_left),
+        )
     target = max(case.rows, key=lambda one: one.totals.bytes_written).route.target.dtype
-    return f"{path}.astype({numpy}.{target})"
+    return f"{path}.astype({numpy}.{target})", ""
+
+
+def _with_operand(node: ast.BinOp, text: str, *, left: bool) -> str:
+    """Return an operation with another operand on one side."""
+    operand = ast.parse(text, mode="eval").body
+    sides = (operand, node.right) if left else (node.left, operand)
+    return ast.unparse(ast.BinOp(sides[0], node.op, sides[1]))
 
 
 LOSSY: Final = Rule(
