@@ -472,3 +472,40 @@ def test_a_handler_of_errors_is_the_only_other_thing_that_is_touched():
 
     assert [Moment] == [type(one) for one in found.expressions.values()]
     assert "\n    x = int(y)\n" in ast.unparse(found.tree)
+
+
+SHARED = """\
+import numpy as np, torch
+a = np.ones(5)
+t = torch.from_numpy(a)
+a += 1
+"""
+BODIES = """\
+class K:
+    def nothing(self): 1
+    def first(self, x):
+        if x: return 1
+    def loop(self, xs):
+        for x in xs: del x
+    def held(self, x):
+        assert x
+        while x: break
+    def told(self):
+        '''Text.'''
+"""
+
+
+def test_functions_have_their_own_code_back_while_memory_is_shared():
+    """
+    Whatever their bodies begin with, and though each was given a look at what is shared.
+    """
+    names: dict[str, Any] = {"__name__": "__main__"}
+    tensortoll.run_source(SHARED, "<shared>", names, memory=False, time=False)
+    tensortoll.run_source(BODIES + "a += 1\n", "<bodies>", names, memory=False, time=False)
+    plain: dict[str, Any] = {}
+    exec(compile(BODIES, "<bodies>", "exec", dont_inherit=True), plain)
+
+    for name in ("nothing", "first", "loop", "held", "told"):
+        function, written = getattr(names["K"], name), getattr(plain["K"], name)
+        assert [] == ours(function)
+        assert [*written.__code__.co_positions()] == [*function.__code__.co_positions()]

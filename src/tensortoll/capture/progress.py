@@ -15,10 +15,13 @@ from tensortoll.sizes import format_bytes, format_count, format_time
 
 Show = Callable[[str], None]
 """Shows a line in place of the one before; the empty line takes it away."""
+Check = Callable[[], bool]
+"""Looks after something; says whether it has to look again soon."""
 
 LONG_S: Final = 3.0
 """A run of so many seconds gets a line."""
 _LOOK_S: Final = 0.1
+_SOON_S: Final = 0.005
 _TELL_S: Final = 1.0
 
 
@@ -28,13 +31,11 @@ class Overseer:
     The thread is none of `threading`'s, so that the user's code counts its own threads only.
     """
 
-    def __init__(
-        self, checks: Iterable[Callable[[], None]], recorder: Recorder, show: Show | None
-    ) -> None:
+    def __init__(self, checks: Iterable[Check], recorder: Recorder, show: Show | None) -> None:
         """Prepare.
 
         Args:
-            checks: Called ten times a second.
+            checks: Called ten times a second, or more often where one says so.
             recorder: Knows what was seen so far.
             show: Takes the line; None for none.
         """
@@ -59,9 +60,9 @@ class Overseer:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(_LOOK_S):
-                for check in self._checks:
-                    check()
+            soon = False
+            while not self._stopping.wait(_SOON_S if soon else _LOOK_S):
+                soon = any(tuple(check() for check in self._checks))  # none is left out
                 self._tell(self._so_far)
         except Exception as error:
             self._recorder.fault("looking after a long run", error)

@@ -275,7 +275,7 @@ def test_beyond_the_limit_the_first_part_is_reported_and_that_is_said():
         memory.MemoryObserver.read = reading
         namespace = {"end": time.monotonic() + 3, "time": time, "np": np}
         text = "while time.monotonic() < end: np.empty(200)\\nx = np.ones(9)\\n"
-        recording = tensortoll.run_source(text, "many.py", namespace)
+        recording = tensortoll.run_source(text, "many.py", namespace, time=False)
         print(json.dumps([sizes, recording.blind_spots, sys.getprofile() is None]))
     """)
     (size,), (said,), is_free = json.loads(printed)

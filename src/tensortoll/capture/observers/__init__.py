@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType
@@ -14,10 +14,11 @@ from tensortoll.capture.observers.costs import Costs, costs_of
 from tensortoll.capture.observers.memory import MemoryObserver
 from tensortoll.capture.observers.replay import Replay
 from tensortoll.capture.observers.timing import TimeObserver
-from tensortoll.capture.progress import Overseer, Show
+from tensortoll.capture.progress import Check, Overseer, Show
 from tensortoll.capture.text.sources import Sources
 from tensortoll.errors import UnavailableError
 from tensortoll.model import Conversion
+from tensortoll.sizes import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,15 @@ class Observers:
             except Exception as error:
                 self._memory = None
                 self._unavailable("Memory", error)
-        if self._memory is not None or self._show is not None:
+        if self._memory is not None or self._time is not None or self._show is not None:
             self._overseer = Overseer(self._checks(), self._recorder, self._show)
             self._overseer.start()
 
-    def _checks(self) -> Iterator[Callable[[], None]]:
+    def _checks(self) -> Iterator[Check]:
         if self._memory is not None:
             yield self._memory.check
+        if self._time is not None:
+            yield self._time.hot.check
 
     def _unavailable(self, what: str, error: Exception) -> None:
         if isinstance(error, UnavailableError):
@@ -141,6 +144,17 @@ class Observers:
         if self._time is not None and "time" in self._overheads:
             with self._guarded("working out the times of lines"):
                 self._overheads["time"] += self._time.cost_ns()
+                self._note_hot_lines(self._time)
+
+    def _note_hot_lines(self, observer: TimeObserver) -> None:
+        for spell in {(one.code, *one.shown): one for one in observer.hot.spells}.values():
+            first, last = min(spell.shown), max(spell.shown)
+            which = f"Line {first}" if first == last else f"Lines {first} to {last}"
+            runs = format_count(sum(one.hits for one in spell.before.values()))
+            self._recorder.blind_spot(
+                f"{which} ran too often to be timed one by one: counted are {runs} runs of lines, "
+                "and what they took after that is shared out by what was measured until then."
+            )
 
     def _note_limits(self, replay: Replay) -> None:
         memory = self._memory

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tensortoll.capture.observers.hot import LineTime
 from tensortoll.capture.observers.replay import LineMemory, LinePlace, Replay, charged_lines
-from tensortoll.capture.observers.timing import LineTime, Times
+from tensortoll.capture.observers.timing import Times
 from tensortoll.capture.text.sources import Sources
 from tensortoll.model import NO_LINE, Conversion, LineCost, Peak
 

@@ -98,11 +98,12 @@ class MemoryObserver:
         if not self.limited and sys.getprofile() is None:
             self._begin(memray)
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """End watching if the records have grown beyond the limit. Any thread may call this."""
         if self._tracker is not None and sum(one.nbytes for one in self._parts) > FILE_LIMIT:
             self.limited = True
             self._end()
+        return False  # ten times a second will do
 
     def stop(self) -> None:
         """End watching; does nothing the second time."""

@@ -16,11 +16,9 @@ from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.observers.conflicts import reads_bytecode, refuse_time
+from tensortoll.capture.observers.hot import LOCAL_EVENTS, MONITORING, HotLines, LineTime
 from tensortoll.errors import UnavailableError
 
-_LOCAL_EVENTS: Final = sys.version_info >= (3, 12)
-"""Whether Python can report the lines of single code objects, and leave libraries alone."""
-_MONITORING: Final[Any] = getattr(sys, "monitoring", None)
 _MODULE: Final = "<module>"
 _AWAITING: Final = frozenset(("GET_AWAITABLE", "GET_ANEXT"))
 _COROUTINE: Final = 0x80
@@ -28,11 +26,8 @@ _TRIALS: Final = 500
 _TRIAL: Final = "for _ in range(n):\n    pass\n"
 
 
-class LineTime(NamedTuple):
-    """How often a line ran, and how long it took in all."""
-
-    hits: int = 0
-    elapsed_ns: int = 0
+_Key = tuple[str, int, str]
+"""File, first line and name of a code object, as line_profiler tells them apart."""
 
 
 class Times(NamedTuple):
@@ -57,6 +52,7 @@ class TimeObserver:
         """Code as timed and as it was given, by the address of the former."""
         self._waited: dict[tuple[str, int], int] = {}
         """What passed between the parts of a line that awaits."""
+        self.hot = HotLines(self._lines_of, self._is_timed)
 
     def start(self, text: str) -> None:
         """Be ready to time ``text``.
@@ -69,8 +65,8 @@ class TimeObserver:
         if sys.gettrace() is not None:
             msg = "a debugger or a coverage tool traces this thread, and would miss what it is for"
             raise UnavailableError(msg)
-        if _LOCAL_EVENTS:
-            holder = _MONITORING.get_tool(_MONITORING.PROFILER_ID)
+        if LOCAL_EVENTS:
+            holder = MONITORING.get_tool(MONITORING.PROFILER_ID)
             if holder is not None:
                 msg = f"{holder} profiles already, and Python has room for one profiler"
                 raise UnavailableError(msg)
@@ -95,7 +91,7 @@ class TimeObserver:
         made: CodeType = held.__code__
         self._codes.append(made)
         self._as_given[id(made)] = (made, code)
-        if self._running and _LOCAL_EVENTS:
+        if self._running and LOCAL_EVENTS:
             _listen((made,), on=True)
         return made
 
@@ -122,31 +118,39 @@ class TimeObserver:
 
     def _begin(self) -> None:
         self._profiler.enable_by_count()
+        if not self._running:
+            self.hot.begin()
         self._running += 1
-        if _LOCAL_EVENTS:
+        if LOCAL_EVENTS:
             _listen(self._codes, on=True)
 
     def _end(self) -> None:
         foreign = sys.gettrace()
         self._running -= 1
-        if _LOCAL_EVENTS and not self._running:
+        if not self._running:
+            self.hot.end()
+        if LOCAL_EVENTS and not self._running:
             _listen(self._codes, on=False)
         self._profiler.disable_by_count()
         if foreign is not None and not type(foreign).__module__.startswith("line_profiler"):
             sys.settrace(foreign)  # the user's code has set it, and it is to stay
 
     def _of_lines(self, code: CodeType) -> int:
-        """Return what the lines of ``code`` itself took so far."""
+        """Return what the lines of ``code`` itself took so far, in nanoseconds."""
         lines = {line for _, _, line in code.co_lines()}
-        timings = self._profiler.get_stats().timings
-        ticks = sum(
-            spent
-            for (file, _, name), rows in timings.items()
-            if name == _MODULE and file == code.co_filename
-            for line, _, spent in rows
-            if line in lines
-        )
-        return self._ns(ticks)
+        took = self._lines_of(code)
+        return sum(one.elapsed_ns for line, one in took.items() if line in lines)
+
+    def _lines_of(self, code: CodeType) -> dict[int, LineTime]:
+        """Return what the lines of the functions that are called so took so far."""
+        return next((rows for key, rows in self._rows() if _is_of(code, key)), {})
+
+    def _rows(self) -> Iterator[tuple[_Key, dict[int, LineTime]]]:
+        for key, rows in self._profiler.get_stats().timings.items():
+            yield key, {line: LineTime(hits, self._ns(ticks)) for line, hits, ticks in rows}
+
+    def _is_timed(self, code: CodeType) -> bool:
+        return id(code) in self._as_given
 
     def _ns(self, ticks: int) -> int:
         unit: float = self._profiler.timer_unit
@@ -168,12 +172,15 @@ class TimeObserver:
         top: dict[tuple[str, int], int] = {}
         if self._profiler is None:
             return Times(lines, 0)
-        for (file, _, name), rows in self._profiler.get_stats().timings.items():
-            for line, hits, ticks in rows:
+        for key, rows in self._rows():
+            for spell in self.hot.spells:
+                if _is_of(spell.code, key):
+                    spell.correct(rows)
+            file, _, name = key
+            for line, spent in rows.items():
                 if line < 1:
                     continue  # what IPython adds to show a value
                 place = file, line
-                spent = LineTime(hits, self._ns(ticks))
                 if name == _MODULE:
                     top[place] = top.get(place, 0) + spent.elapsed_ns
                 # A comprehension's own code takes part of the time of the line it stands on:
@@ -203,6 +210,11 @@ class TimeObserver:
         return hits * max(0, watched - plain) // (2 * _TRIALS)
 
 
+def _is_of(code: CodeType, key: _Key) -> bool:
+    file, first_line, name = key
+    return code.co_filename == file and code.co_firstlineno == first_line and code.co_name == name
+
+
 def _elapsed_ns(code: CodeType) -> int:
     started = time.perf_counter_ns()
     exec(code, {"n": _TRIALS})
@@ -224,13 +236,13 @@ def _listen(codes: list[CodeType] | tuple[CodeType, ...], *, on: bool) -> None:
     line_profiler asks for the lines of all code, but takes what it gets. Where its ways have
     changed, all code it is.
     """
-    events, tool = _MONITORING.events, _MONITORING.PROFILER_ID
+    events, tool = MONITORING.events, MONITORING.PROFILER_ID
     try:
         if on:
             # Without these the line in which a function raises would have no end.
-            _MONITORING.set_events(tool, events.RAISE | events.RERAISE)
+            MONITORING.set_events(tool, events.RAISE | events.RERAISE)
         for code in codes:
             wanted = events.LINE | events.PY_RETURN | events.PY_YIELD if on else 0
-            _MONITORING.set_local_events(tool, code, wanted)
+            MONITORING.set_local_events(tool, code, wanted)
     except ValueError:
         return

@@ -93,10 +93,12 @@ def nested(code: CodeType) -> Iterator[CodeType]:
 
 
 def _standing(code: CodeType) -> tuple[object, ...]:
-    """Return where a code object's text stands: the same as written and rewritten.
-
-    Two lambdas on one line differ in nothing but their columns.
-    """
+    """Return where a code object's text stands: the same as written and rewritten."""
+    if not code.co_name.startswith("<"):
+        # No two `def` or `class` begin on one line. Columns would not do: what we put at the
+        # start of a body may stand before the first thing that is evaluated there.
+        return code.co_qualname, code.co_firstlineno
+    # Two lambdas on one line differ in nothing but their columns.
     known = [p for p in code.co_positions() if None not in p and p[:1] + p[2:3] != p[1:2] + p[3:4]]
     starts = [(p[0], p[2]) for p in known]
     ends = [(p[1], p[3]) for p in known]
