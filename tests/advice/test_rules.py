@@ -31,6 +31,14 @@ ALIGNED = (
     "on_border = pool[start : start + 5_000]\n"
 )
 NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
+FOR_JAX = (
+    "import jax\nimport jax.numpy as jnp\nall_of = np.ones(8_000_064, dtype=np.uint8)\n"
+    "first = -all_of.ctypes.data % 64\n"
+    "behind = all_of[first + 16 :][:7_999_936].view(np.float32)\n"
+    "border = all_of[first:][:7_999_936].view(np.float32)\n"
+)
+TABLE = "import pandas as pd\ndf = pd.DataFrame({'n': np.arange(90_000), 'x': np.ones(90_000)})\n"
+OBJECTS = f"{TABLE}df['few'] = pd.array(np.arange(90_000), 'Int64')\ndf['o'] = [1.5] * 90_000\n"
 PICTURE = "from PIL import Image\npicture = Image.fromarray(np.full((900, 900, 3), 7, np.uint8))\n"
 DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
 MAY_BE_UNTRIED = ("TT202", "TT602")
@@ -73,6 +81,13 @@ FIRES = {
     "TT107": [
         ("y = np.ones((3_000, 3_000))\nt = tf.constant(y)", "tf.raw_ops.Identity(input=y)"),
     ],
+    "TT108": [
+        (
+            f"{FOR_JAX}j = jnp.asarray(behind)\nprint(j[0])",
+            "j = jax.device_put(behind)",
+        ),
+        (f"{FOR_JAX}print(jnp.array(behind).sum())", "print(jax.device_put(behind).sum())"),
+    ],
     "TT201": [
         (
             "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
@@ -86,6 +101,28 @@ FIRES = {
         ),
         ("big = np.full(3_000, 2**40)\ns = tf.constant(big, tf.int32)", "tf.constant(big)"),
         ("d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)", "d.astype(np.float32)"),
+    ],
+    "TT204": [
+        (f"{TABLE}t = torch.tensor(df.values)", "t = torch.from_numpy(df.values)"),
+        (
+            f"{TABLE}t = torch.tensor(df.to_numpy()).float()",
+            "t = torch.from_numpy(df.to_numpy(dtype=np.float32))",
+        ),
+        (f"{TABLE}a = df[['n', 'x']].values.astype('f4')", "df[['n', 'x']].to_numpy(dtype='f4')"),
+        (f"{TABLE}a = np.asarray(df).astype(np.float32)", "a = df.to_numpy(dtype=np.float32)"),
+        (
+            f"{TABLE}t = tf.constant(df.values, dtype=tf.float32)",
+            "t = tf.constant(df.to_numpy(dtype=np.float32))",
+        ),
+        (
+            f"{TABLE}import jax.numpy as jnp\nt = jnp.asarray(df.values)",
+            "t = jnp.asarray(df.to_numpy(dtype=np.float32))",
+        ),
+        (f"{OBJECTS}a = df.values.astype(np.float32)", "a = df.to_numpy(dtype=np.float32)"),
+        (
+            f"{OBJECTS}t = torch.tensor(df.values.astype(np.float32))",
+            "t = torch.from_numpy(df.to_numpy(dtype=np.float32))",
+        ),
     ],
     "TT106": [
         ("v = tf.Variable(x)\na = np.array(v)", "a = v.numpy()"),
@@ -165,6 +202,13 @@ SILENT = {
         "t = tf.constant(x[:50])",
         "t = tf.constant(x, dtype=tf.float64)",
     ],
+    "TT108": [
+        f"{FOR_JAX}j = jnp.asarray(behind)\nbehind[0] = 1",
+        f"{FOR_JAX}j = jax.device_put(behind)",
+        f"{FOR_JAX}j = jnp.asarray(behind[:500])",
+        f"{FOR_JAX}j = jnp.asarray(border)",
+        f"{FOR_JAX}j = jnp.asarray(behind, dtype=jnp.float16)",
+    ],
     "TT201": [
         "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)\nprint(y.sum())",
         "y = np.ones(500_000)\ny[0] = 2\nt = torch.tensor(y, dtype=torch.float32)",
@@ -175,6 +219,14 @@ SILENT = {
         "s = tf.constant(doubles, tf.float32)",
         "v = tf.Variable(tf.zeros(500))\nv.assign(np.ones(500))",
         "t = torch.tensor(doubles, dtype=torch.int32)",
+    ],
+    "TT204": [
+        f"{TABLE}a = df.to_numpy(dtype=np.float32)",
+        f"{TABLE}a = df[['x']].values.astype(np.float32)",
+        f"{TABLE}a = df.values\nb = a.astype(np.float32)\nprint(a.sum())",
+        f"{TABLE}a = df.assign(s='text').values",
+        f"{TABLE}t = torch.from_numpy(df.to_numpy(dtype=np.float32))",
+        "import pandas as pd\ndf = pd.DataFrame(doubles)\na = df.values.astype(np.float32)",
     ],
     "TT106": [
         "v = tf.Variable(x)\na = v.numpy()",

@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, Final, NamedTuple
 
-from tensortoll.capture.arrays.facts import BORDER, Fact, Held, Listed, Plain, c_strides
+from tensortoll.capture.arrays.facts import BORDER, Fact, Framed, Held, Listed, Plain, c_strides
 
 SEED: Final = 7
+ELEMENTS: Final = {"int": "int64", "float": "float64", "bool": "bool"}
+"""What the elements of a column of objects would be by themselves."""
+KNOWN: Final = frozenset(
+    f"{kind}{bits}"
+    for kind, sizes in (("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64)), ("float", (32, 64)))
+    for bits in sizes
+) | {"bool", "boolean"}
+"""Dtypes of columns, in small letters: pandas' nullable ones begin with a large one."""
 
 
 class CannotMakeError(Exception):
@@ -45,6 +53,8 @@ def made(fact: Likeness, *, ranged: bool = False) -> Any:
         return fact.value
     if isinstance(fact, Listed):
         return _list(fact)
+    if isinstance(fact, Framed):
+        return _table(fact)
     if isinstance(fact, Layer):
         return _layer(fact)
     if isinstance(fact, Drawing):
@@ -78,6 +88,8 @@ def needed_bytes(fact: Likeness) -> int:
     if isinstance(fact, Listed):
         inner = fact.array.nbytes if fact.array else 32
         return math.prod(fact.lengths) * inner
+    if isinstance(fact, Framed):
+        return fact.rows * sum(64 if one == "object" else 16 for one in fact.dtypes)
     return 0
 
 
@@ -162,6 +174,22 @@ def _image(fact: Held) -> Any:
 
     values = np.random.default_rng(SEED).integers(0, 255, fact.shape, dtype=np.uint8)
     return Image.fromarray(values)
+
+
+def _table(fact: Framed) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    columns = {}
+    for label, name, element in zip(fact.labels, fact.dtypes, fact.elements, strict=True):
+        own = ELEMENTS.get(element, "") if name == "object" else name.lower()
+        kind = np.dtype("bool" if own == "boolean" else own) if own in KNOWN else None
+        if kind is None:
+            msg = f"there is no saying what a column of {element or name} holds"
+            raise CannotMakeError(msg)
+        values = _values(kind, (fact.rows,))
+        columns[label] = values if name == kind.name else pd.array(values.astype(object), name)
+    return pd.DataFrame(columns)
 
 
 def _list(fact: Listed) -> Any:

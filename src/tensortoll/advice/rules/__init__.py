@@ -16,6 +16,7 @@ from tensortoll.advice.rules.loops import LOOPS
 from tensortoll.advice.rules.objects import OBJECTS
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.advice.rules.steps import STEPS
+from tensortoll.advice.rules.tables import TABLES
 
 RULES: Final[tuple[Rule, ...]] = (
     *COPIES,
@@ -23,6 +24,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *LOOPS,
     *DETOURS,
     *DTYPES,
+    *TABLES,
     *OBJECTS,
     *ABORTS,
 )

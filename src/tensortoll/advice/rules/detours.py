@@ -1,4 +1,4 @@
-"""TT105 and TT107: ways into TensorFlow and back that copy more than they have to."""
+"""TT105, TT107, TT108: ways into TensorFlow and JAX that copy more than they have to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Final
 
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.advice.rules.copies import INTO_TF
+from tensortoll.advice.rules.objects import INTO_JAX
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.capture.arrays.facts import Held
+from tensortoll.capture.arrays.facts import BORDER, Held
 
 WORTH_TWICE: Final = 1 << 20
-"""From so many bytes on, a second copy on the way into TensorFlow is worth another way to write
-it: below, the whole call takes less than a tenth of a millisecond."""
+"""From so many bytes on, a second copy is worth another way to write it: below, the whole call
+takes a tenth of a millisecond."""
 OUT: Final = frozenset(("numpy.array", "numpy.asarray"))
 
 
@@ -105,4 +106,57 @@ assert np.array_equal(twice, once)
     ("an array on a border of 64 bytes is shared, not copied",),
 )
 
-DETOURS: Final = (ROUND_TRIP, TWICE)
+
+def _misaligned_for_jax(case: Case) -> Iterator[Proposal]:
+    argument, call = case.first, case.call
+    held = case.array(argument)
+    if case.function not in INTO_JAX or call is None or argument is None or held is None:
+        return
+    if len(call.args) != 1 or call.keywords or held.nbytes < WORTH_TWICE or held.class_name:
+        return
+    row = case.row(lambda one: one.route.target.library == "jax" and not one.route.effects)
+    if row is None or row.totals.copies <= row.totals.count or not held.alignment:
+        return
+    written, jax = case.written(argument), case.script.spelled("jax")
+    need = () if case.script.has("jax") else ("needs `import jax`",)
+    shared = f"made on a border of {BORDER} bytes, `{written}` is shared: later writes to it show"
+    yield Proposal(
+        "TT108",
+        case.node,
+        f"{jax}.device_put({written})",
+        f"`{written}` begins {held.alignment} bytes behind a border of {BORDER}, so "
+        f"`{case.written(call.func)}` copies it twice",
+        row.totals.count,
+        caveats=(shared, *need),
+        shares=argument,
+    )
+
+
+MISALIGNED_FOR_JAX: Final = Rule(
+    "TT108",
+    "an array that does not begin on a border of 64 bytes, copied twice on its way into JAX",
+    _misaligned_for_jax,
+    "JAX takes over memory only where it begins on a border of 64 bytes. NumPy's large arrays "
+    "begin 16 bytes behind one, so `jnp.asarray` and `jnp.array`, which copy once in any case, "
+    "copy them once more.",
+    "Write `jax.device_put(a)`, which copies such an array once. Better still, read or compute "
+    "into memory that begins on a border, as below: `device_put` shares it, and copies nothing. "
+    "Both are good only where the array is not written afterwards.",
+    """
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+pool = np.zeros(4_000_000 + 64, dtype=np.uint8)
+start = -pool.ctypes.data % 64
+behind = pool[start + 16 : start + 16 + 3_999_936].view(np.float32)
+twice = jnp.asarray(behind)                     # costly: two copies
+once = jax.device_put(behind)                   # better: one
+on_border = pool[start : start + 3_999_936].view(np.float32)
+none = jax.device_put(on_border)                # better still: shared
+assert np.array_equal(twice, once) and np.array_equal(twice, none)
+""",
+    ("an array on a border of 64 bytes is shared, not copied",),
+)
+
+DETOURS: Final = (ROUND_TRIP, TWICE, MISALIGNED_FOR_JAX)

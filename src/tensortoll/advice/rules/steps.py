@@ -22,7 +22,7 @@ TORCH_CASTS: Final = {
 
 
 def _two_steps(case: Case) -> Iterator[Proposal]:
-    dtype = _asked_dtype(case)
+    dtype = asked_dtype(case)
     inner = case.by_node.get(case.receiver) if case.receiver is not None else None
     row = case.row(lambda one: "cast" in one.route.effects and one.route.origin.library == "torch")
     if dtype is not None and inner is not None and row is not None:
@@ -44,7 +44,7 @@ def _two_steps(case: Case) -> Iterator[Proposal]:
             yield Proposal("TT102", case.node, new, title, row.totals.count, fresh=fresh)
 
 
-def _asked_dtype(case: Case) -> str | None:
+def asked_dtype(case: Case) -> str | None:
     """Return the dtype that a method asks a tensor to be cast to."""
     call = case.call
     if call is None or not case.method:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 MOST_ELEMENTS: Final = 2_000
 """Elements of a list that are looked at; the rest is taken to be like them."""
 MOST_NESTED: Final = 6
+MOST_COLUMNS: Final = 200
 SAMPLE_ELEMENTS: Final = 4_096
 """An array's print is taken from all of its elements up to here, beyond from as many of them."""
 BORDER: Final = 64
@@ -65,13 +66,24 @@ class Listed(NamedTuple):
     """Range of the numbers, as far as they were looked at."""
 
 
+class Framed(NamedTuple):
+    """A table of pandas' in numbers and strings."""
+
+    labels: tuple[str | int, ...]
+    dtypes: tuple[str, ...]
+    """Names, as pandas knows them: `float32`, `Int64`, `object`."""
+    elements: tuple[str, ...]
+    """Of each column of objects the type of its elements; empty where they are of several."""
+    rows: int
+
+
 class Plain(NamedTuple):
     """A number, a text, a dtype: something that can be kept as it is."""
 
     value: object
 
 
-Fact = Held | Listed | Plain
+Fact = Held | Listed | Framed | Plain
 
 
 def fact_of(value: Any) -> Fact | None:
@@ -82,7 +94,13 @@ def fact_of(value: Any) -> Fact | None:
     if kind in (list, tuple):
         return _listed(value)
     library = kind.__module__.partition(".")[0]
-    look = {"numpy": _of_numpy, "torch": _of_torch, "tensorflow": _of_tensorflow, "PIL": _of_image}
+    look = {
+        "numpy": _of_numpy,
+        "torch": _of_torch,
+        "tensorflow": _of_tensorflow,
+        "PIL": _of_image,
+        "pandas": _of_table,
+    }
     return look[library](value) if library in look else None
 
 
@@ -190,6 +208,26 @@ def _of_image(value: Any) -> Fact | None:
     bands = len(mode)
     shape = (value.height, value.width, *((bands,) if bands > 1 else ()))
     return Held("PIL", mode, shape, c_strides(shape, 1), 0, 0, writable=False)
+
+
+def _of_table(value: Any) -> Fact | None:
+    """Return a table's columns, read from its blocks: nothing is converted to look at them."""
+    blocks = getattr(getattr(value, "_mgr", None), "blocks", ())
+    if type(value).__name__ != "DataFrame" or not blocks or len(value.columns) > MOST_COLUMNS:
+        return None
+    labels = value.columns.tolist()
+    if any(type(one) not in (str, int) for one in labels) or len(set(labels)) != len(labels):
+        return None
+    dtypes, elements = [""] * len(labels), [""] * len(labels)
+    for block in blocks:
+        if type(block.dtype).__module__.partition(".")[0] not in {"numpy", "pandas"}:
+            return None
+        for number, column in enumerate(block.mgr_locs.as_array.tolist()):
+            dtypes[column] = block.dtype.name
+            if dtypes[column] == "object":
+                kinds = {type(one).__name__ for one in block.values[number][:MOST_ELEMENTS]}
+                elements[column] = kinds.pop() if len(kinds) == 1 else ""
+    return Framed(tuple(labels), tuple(dtypes), tuple(elements), len(value))
 
 
 def c_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
