@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tensortoll.advice import advised
@@ -39,10 +40,15 @@ FOR_JAX = (
 )
 TABLE = "import pandas as pd\ndf = pd.DataFrame({'n': np.arange(90_000), 'x': np.ones(90_000)})\n"
 OBJECTS = f"{TABLE}df['few'] = pd.array(np.arange(90_000), 'Int64')\ndf['o'] = [1.5] * 90_000\n"
+DRAWS = "def f():\n    g = np.random.default_rng(1)\n    y = g.random((900, 800))\n"
+KERAS = (
+    "import keras\nmodel = keras.Sequential([keras.Input((500,)), keras.layers.Dense(4)])\n"
+    "wide = np.ones((2_000, 500))\n"
+)
 PICTURE = "from PIL import Image\npicture = Image.fromarray(np.full((900, 900, 3), 7, np.uint8))\n"
 DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
-MAY_BE_UNTRIED = ("TT202", "TT602")
-"""Warnings, seen in the user's own values or addresses; all else is told only if it was tried."""
+MAY_BE_UNTRIED = ("TT201", "TT202", "TT602")
+"""Other random numbers, and warnings that the user's own values prove; all else was tried."""
 FIRES = {
     "TT101": [
         ("t = torch.tensor(x)\nprint(t.mean())", "t = torch.from_numpy(x)"),
@@ -92,6 +98,30 @@ FIRES = {
         (
             "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
             "y = np.ones(500_000, dt",
+        ),
+        ("n = 500_000\ny = np.ones(n)\nz = y.astype(np.float32)", "y = np.ones(n, dtype"),
+        (
+            "y = rng.random((900, 800))\nt = torch.tensor(y, dtype=torch.float32)",
+            "y = rng.random((900, 800), dtype=np.float32)",
+        ),
+        (
+            "y = rng.uniform(size=700_000)\nt = torch.tensor(y, dtype=torch.float32)",
+            "y = rng.random(size=700_000, dtype=np.float32)",
+        ),
+        (
+            "y = np.random.rand(900, 800)\nt = torch.tensor(y, dtype=torch.float32)",
+            "y = np.random.default_rng().random((900, 800), dtype=np.float32)",
+        ),
+        (
+            f"{DRAWS}    return torch.tensor(y, dtype=torch.float32)\nf()",
+            "y = g.random((900, 800), dtype=np.float32)",
+        ),
+    ],
+    "TT203": [
+        (f"{KERAS}out = model(wide)", "out = model(wide.astype(np.float32))"),
+        (
+            f"{KERAS}out = model(wide, training=False)",
+            "out = model(wide.astype(np.float32), training=False)",
         ),
     ],
     "TT202": [
@@ -212,7 +242,15 @@ SILENT = {
     "TT201": [
         "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)\nprint(y.sum())",
         "y = np.ones(500_000)\ny[0] = 2\nt = torch.tensor(y, dtype=torch.float32)",
-        "y = rng.random(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
+        "y = rng.random(500_000)\nt = torch.tensor(y, dtype=torch.float32)\nprint(y.sum())",
+        "y = rng.random(500_000)\nt = torch.tensor(y)",
+        "y = rng.normal(2.0, 3.0, 500_000)\nt = torch.tensor(y, dtype=torch.float32)",
+        "y = rng.random(500_000, dtype=np.float32)\nt = torch.tensor(y, dtype=torch.float32)",
+    ],
+    "TT203": [
+        f"{KERAS}out = model(wide.astype(np.float32))",
+        f"{KERAS}out = model(rng.random((3, 500), dtype=np.float32))",
+        f"{KERAS}large = keras.layers.Dense(4, dtype='float64')\nout = large(wide)",
     ],
     "TT202": [
         "s = tf.constant(np.arange(3_000), tf.int32)",
@@ -341,3 +379,36 @@ def test_a_warning_is_verified_only_where_both_forms_were_run(text, code, tried)
 
     assert tried is warning.verified
     assert (0, 0) == (warning.saved_bytes, warning.saved_ns)
+
+
+@pytest.mark.parametrize(
+    ("made", "tried"),
+    [
+        ("np.ones(800_000)", True),
+        ("rng.random(800_000)", False),
+        ("np.random.rand(800_000)", False),
+    ],
+)
+def test_other_random_numbers_are_told_with_what_they_save_and_not_as_tried(made, tried):
+    """
+    They can't be equal to the first ones; the bytes are saved all the same.
+    """
+    told = found(f"y = {made}\nt = torch.tensor(y, dtype=torch.float32)")
+    [one] = [one for one in told if one.rule == "TT201"]
+
+    assert tried is one.verified
+    assert tried is not any("other random numbers" in text for text in one.caveats)
+    assert one.saved_bytes == 4 * 800_000
+
+
+def test_numpys_own_generator_is_left_as_the_cell_left_it():
+    """
+    A trial draws from generators of its own, so that a seeded notebook goes on as it would.
+    """
+    space: dict[str, Any] = {"np": np}
+    drawing = "np.random.seed(3)\ny = np.random.rand(900_000)\n"
+    assert "TT201" in dict(findings(f"{drawing}t = torch.tensor(y, dtype=torch.float32)"))
+    exec("after = np.random.rand()", space)
+    exec(f"{drawing}again = np.random.rand()", space)
+
+    assert space["again"] == space["after"]

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from tensortoll.advice.case import Case, Proposal
+from tensortoll.advice.rules.origins import line_of_origin, made_as_float64
 from tensortoll.advice.rules.rule import Rule
+from tensortoll.advice.standins import Layer
 from tensortoll.capture.arrays.facts import Held
 from tensortoll.model import Conversion
 
@@ -17,6 +19,7 @@ LIMITS: Final = {
     for bits in (8, 16, 32, 64)
 }
 """Least and largest value by dtype."""
+SINGLES: Final = ("float32", "float16")
 ASSIGNMENTS: Final = frozenset(("assign", "assign_add", "assign_sub"))
 
 
@@ -119,11 +122,6 @@ assert int(wrapped[0]) == 0 and int(kept[0]) == 2**40
 
 # ------------------------------------------------------------------------------- TT201
 
-MAKERS: Final = frozenset(
-    f"numpy.{name}" for name in ("zeros", "ones", "full", "linspace", "eye", "identity", "array")
-)
-"""Functions that make float64 unless they are told otherwise."""
-
 
 def _origin(case: Case) -> Iterator[Proposal]:
     row = case.row(lambda one: "cast" in one.route.effects and one.route.origin.library == "numpy")
@@ -133,42 +131,25 @@ def _origin(case: Case) -> Iterator[Proposal]:
     held = case.fact(source)
     if not isinstance(source, ast.Name) or not isinstance(held, Held):
         return
-    made = _only_assignment(case, source.id)
-    if made is None or case.script.names.resolve(made.func) not in MAKERS:
+    made = made_as_float64(case, source.id, held)
+    if made is None:
         return
-    if any(one.arg in {"dtype", None} for one in made.keywords):
-        return
-    numpy = case.script.spelled("numpy")
-    text = case.written(made)
-    better = f"{text.rstrip()[:-1].rstrip().rstrip(',')}, dtype={numpy}.float32)"
-    written = case.written(case.node)
-    fixed = better if case.method == "astype" else written.replace(source.id, better, 1)
-    line = case.script.text.replaced(made, better)
+    written, line = case.written(case.node), made.call.lineno
     yield Proposal(
         "TT201",
         case.node,
-        fixed,
-        f"`{source.id}` is float64 by NumPy's default, since line {made.lineno}: twice the bytes, "
+        made.new if case.method == "astype" else written.replace(source.id, made.new, 1),
+        f"`{source.id}` is float64 by NumPy's default, since line {line}: twice the bytes, "
         "and a cast here",
         row.totals.count,
-        caveats=(f"to be written at line {made.lineno}",),
+        caveats=(f"to be written at line {line}", *made.caveats),
         rounding=1e-6,
-        told=line,
+        told=case.script.text.replaced(made.call, made.better),
         also_saved_bytes=held.nbytes // 2,
-        old=written.replace(source.id, text, 1),
+        old=written.replace(source.id, made.old, 1),
+        fresh=made.fresh,
+        draws_anew=made.draws_anew,
     )
-
-
-def _only_assignment(case: Case, name: str) -> ast.Call | None:
-    """Return the call that made an array which is used for nothing but this conversion."""
-    tree = case.script.text.tree
-    uses = [one for one in ast.walk(tree) if isinstance(one, ast.Name) and one.id == name]
-    if len(uses) != 2:  # noqa: PLR2004 - where it is made, and here
-        return None
-    for one in ast.walk(tree):
-        if isinstance(one, ast.Assign) and one.targets[0] in uses and len(one.targets) == 1:
-            return one.value if isinstance(one.value, ast.Call) else None
-    return None
 
 
 FLOAT64: Final = Rule(
@@ -178,7 +159,8 @@ FLOAT64: Final = Rule(
     "NumPy makes float64 unless it is told otherwise. An array that is only ever used as float32 "
     "takes twice the memory until it is cast, and the cast reads and writes all of it.",
     "Give the dtype where the array is made: `np.ones(n, dtype=np.float32)`. It is offered only "
-    "where the array is used for nothing else.",
+    "where the array is used for nothing else. Random numbers can be drawn in float32 too, "
+    "`rng.random(n, dtype=np.float32)`, but are other ones: that is told, and not called tried.",
     """
 import numpy as np
 import torch
@@ -190,4 +172,67 @@ assert torch.equal(cast, torch.from_numpy(singles))
 """,
 )
 
-DTYPES: Final = (FLOAT64, LOSSY)
+# ------------------------------------------------------------------------------- TT203
+
+
+def _into_a_model(case: Case) -> Iterator[Proposal]:
+    row = case.row(_is_cast_by_keras)
+    call, argument = case.call, case.first
+    held = case.array(argument)
+    if row is None or call is None or argument is None or held is None or len(call.args) != 1:
+        return
+    if held.dtype != "float64" or held.class_name or row.route.target.dtype not in SINGLES:
+        return
+    if not all(isinstance(one.value, ast.Constant) for one in call.keywords):
+        return
+    function, written = case.written(call.func), case.written(argument)
+    numpy, dtype = case.script.spelled("numpy"), row.route.target.dtype
+    line = line_of_origin(case, written)
+    since = f", made at line {line}," if line else ""
+    better = f"{written}.astype({numpy}.{dtype})"
+    yield Proposal(
+        "TT203",
+        case.node,
+        f"{function}({better})",
+        f"`{written}`{since} is float64: Keras copies it as that, twice the bytes, and casts it "
+        "inside",
+        row.totals.count,
+        caveats=(f"better still, make `{written}` {dtype} where it is made",),
+        told=case.script.text.replaced(argument, better),
+        old=f"{function}({written})",
+        fresh={ast.unparse(call.func): Layer(dtype)},
+    )
+
+
+def _is_cast_by_keras(one: Conversion) -> bool:
+    route = one.route
+    keras = route.via is not None and route.via.startswith("keras/src/layers/")
+    return keras and route.implicit and "cast" in route.effects and route.origin.dtype == "float64"
+
+
+INTO_A_MODEL: Final = Rule(
+    "TT203",
+    "a float64 array handed to a Keras model that computes in float32",
+    _into_a_model,
+    "NumPy makes float64 unless it is told otherwise, and a Keras model computes in float32. "
+    "`model(x)` copies the array into the backend as it is, eight bytes for each number, and then "
+    "casts the copy. PyTorch does not cast: there the call raises, and what is reported is the "
+    "failure with its remedy.",
+    "Cast before the call, `model(x.astype(np.float32))`, so that half the bytes go in; or make "
+    "the array float32 from the start, which saves the cast as well.",
+    """
+import os
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+import keras
+import numpy as np
+
+model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(2)])
+doubles = np.linspace(0, 1, 50_000).reshape(1_000, 50)
+inside = model(doubles)                          # costly: copied as float64, then cast
+before = model(doubles.astype(np.float32))       # better: half the bytes are copied
+assert np.allclose(inside, before)
+""",
+    ("to try it the model is not run again: a layer that passes its input on stands for it",),
+)
+
+DTYPES: Final = (FLOAT64, LOSSY, INTO_A_MODEL)
