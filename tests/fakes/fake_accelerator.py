@@ -3,12 +3,15 @@
 Import it before the first operation of the process; what it registers can't be taken back. Each
 device tensor holds a tensor on the host, and every operation is run on that one: data goes to the
 device and back through `copy_`, as on a real device, and a backward pass runs on a thread of the
-device's own. There is no pinned memory, and there are no events.
+device's own. Pinned memory is a copy that is known to be one, and there are no events.
+
+Crossing takes no time, unless `waits` says how long: a test double of a device that is far away.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Self
 
 import torch
@@ -18,6 +21,10 @@ NAME = "fakegpu"
 KEY = "PrivateUse1"
 threads: set[int] = set()
 """The threads that operations ran on."""
+waits = {"read": 0.0, "pageable": 0.0, "pinned": 0.0, "pin": 0.0}
+"""Seconds that it takes to cross to the host, from pageable memory, from pinned; and to pin."""
+pinned: dict[int, torch.Tensor] = {}
+"""What was pinned, by its address; kept, so that no other tensor gets it."""
 
 _setup_privateuseone_for_python_backend(NAME)
 
@@ -71,8 +78,31 @@ def empty(size: Any, *_: Any, dtype: Any = None, **__: Any) -> OnDevice:
     return OnDevice(torch.empty(size, dtype=dtype))
 
 
+def pin(one: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    """Copy into memory that is known to be pinned from then on."""
+    time.sleep(waits["pin"])
+    copied = torch.empty_like(one)
+    pinned[copied.untyped_storage().data_ptr()] = copied
+    return copied.copy_(one)
+
+
+def is_pinned(one: torch.Tensor, *_: Any, **__: Any) -> bool:
+    """Say whether a tensor lies in pinned memory."""
+    return one.untyped_storage().data_ptr() in pinned
+
+
+def read(one: OnDevice) -> Any:
+    """Return the element of a tensor that has one."""
+    time.sleep(waits["read"])
+    return down(one).item()
+
+
 def copy_from(source: Any, target: Any, *_: Any, **__: Any) -> Any:
     """Copy, in whichever direction."""
+    if not isinstance(target, OnDevice):
+        time.sleep(waits["read"])
+    elif not isinstance(source, OnDevice):
+        time.sleep(waits["pinned" if is_pinned(source) else "pageable"])
     down(target).copy_(down(source))
     return target
 
@@ -86,7 +116,9 @@ for name, kernel in {
     "_copy_from_and_resize": copy_from,
     "detach": lambda one: OnDevice(down(one)),
     "abs": lambda one: OnDevice(down(one).abs()),  # torch's own resizes its result
-    "_local_scalar_dense": lambda one: down(one).item(),
+    "_local_scalar_dense": read,
 }.items():
     libraries[1].impl(name, kernel, KEY)
 libraries[1].impl("detach", lambda one: OnDevice(down(one)), f"Autograd{KEY}")
+for name, kernel in {"_pin_memory": pin, "is_pinned": is_pinned}.items():
+    libraries[1].impl(name, kernel, "CPU")

@@ -33,7 +33,7 @@ PURE: Final = frozenset(
         "detach cpu cuda tolist item from_dlpack device_put vstack concatenate cat Identity "
         "DoubleTensor FloatTensor LongTensor IntTensor HalfTensor Tensor require read_value "
         "to_numpy flip flipud fliplr float32 float64 int64 int32 float16 pin_memory "
-        "convert_to_numpy zeros ones full linspace eye identity list"
+        "convert_to_numpy zeros ones full linspace eye identity list split"
     ).split()
 )
 """Names of calls that may be run again."""
@@ -123,6 +123,9 @@ class Bench:
                 self.namespace[name] = standins.made(fact, ranged=self._ranged)
         except CannotMakeError as error:
             raise CannotTryError(str(error)) from error
+        except (MemoryError, RuntimeError) as error:  # a device may be full
+            msg = f"its arrays could not be made again: {error}"
+            raise CannotTryError(msg) from error
 
     def watched(self, **nodes: ast.expr) -> list[int]:
         """Run expressions once each, keep their results by name, and say what each wrote, in bytes.
@@ -160,6 +163,7 @@ class _Replacing(ast.NodeTransformer):
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._bound: set[str] = set()
 
     def visit(self, node: ast.AST) -> Any:
         """Replace the largest part that there is a stand-in for."""
@@ -170,10 +174,14 @@ class _Replacing(ast.NodeTransformer):
             if isinstance(node, ast.Call) and not self._bench.may_call(node):
                 msg = f"`{_name(node)}(…)` may do more than convert"
                 raise CannotTryError(msg)
-            if isinstance(node, ast.NamedExpr | ast.Await | ast.Lambda | ast.ListComp):
+            if isinstance(node, ast.ListComp):
+                targets = (one.target for one in node.generators)
+                self._bound.update(one.id for one in targets if isinstance(one, ast.Name))
+            if isinstance(node, ast.NamedExpr | ast.Await | ast.Lambda):
                 msg = f"`{ast.unparse(node)}` can't be run again"
                 raise CannotTryError(msg)
-        if isinstance(node, ast.Name) and not self._bench.library(node):
+        bound = isinstance(node, ast.Name) and node.id in self._bound
+        if isinstance(node, ast.Name) and not bound and not self._bench.library(node):
             msg = f"nothing is known of `{node.id}`"
             raise CannotTryError(msg)
         return super().visit(node)

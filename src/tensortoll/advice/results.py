@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 KEPT: Final = 1e-6
@@ -50,9 +51,8 @@ def _described(value: Any) -> tuple[str, ...]:
 def _elements(value: Any) -> Any:
     import numpy as np
 
-    if type(value).__module__.partition(".")[0] == "torch":
-        import torch
-
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
         tensor = value.detach().cpu()
         return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
     return np.asarray(value)

@@ -11,9 +11,11 @@ from typing import Final
 from tensortoll.advice.rules.aborts import ABORTS
 from tensortoll.advice.rules.copies import COPIES
 from tensortoll.advice.rules.detours import DETOURS
+from tensortoll.advice.rules.devices import DEVICES
 from tensortoll.advice.rules.dtypes import DTYPES
 from tensortoll.advice.rules.loops import LOOPS
 from tensortoll.advice.rules.objects import OBJECTS
+from tensortoll.advice.rules.reading import READING
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.advice.rules.steps import STEPS
 from tensortoll.advice.rules.tables import TABLES
@@ -25,6 +27,8 @@ RULES: Final[tuple[Rule, ...]] = (
     *DETOURS,
     *DTYPES,
     *TABLES,
+    *READING,
+    *DEVICES,
     *OBJECTS,
     *ABORTS,
 )

@@ -55,7 +55,7 @@ class Made(NamedTuple):
 
 def made_as_float64(case: Case, name: str, held: Held) -> Made | None:
     """Return how an array was made that is used for nothing but this conversion."""
-    call = _only_assignment(case, name)
+    call = call_that_made(case, name)
     if call is None or any(one.arg in {"dtype", None} for one in call.keywords):
         return None
     if case.script.names.resolve(call.func) in MAKERS:
@@ -130,8 +130,8 @@ def _is_generator(case: Case, node: ast.expr) -> bool:
     )
 
 
-def _only_assignment(case: Case, name: str) -> ast.Call | None:
-    """Return the call that made an array which is used for nothing but this conversion."""
+def call_that_made(case: Case, name: str) -> ast.Call | None:
+    """Return the call that made what a name stands for, if it is used only once after that."""
     tree = case.script.text.tree
     uses = [one for one in ast.walk(tree) if isinstance(one, ast.Name) and one.id == name]
     if len(uses) != 2:  # noqa: PLR2004 - where it is made, and here
