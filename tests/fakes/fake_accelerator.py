@@ -27,6 +27,9 @@ pinned: dict[int, torch.Tensor] = {}
 """What was pinned, by its address; kept, so that no other tensor gets it."""
 
 _setup_privateuseone_for_python_backend(NAME)
+if torch.version.cuda is not None:
+    # Such a build names its own kind of accelerator, also where there is none.
+    torch.accelerator.current_accelerator = lambda check_available=False: torch.device(NAME)
 
 
 class OnDevice(torch.Tensor):

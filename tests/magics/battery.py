@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -71,6 +72,10 @@ def snippets() -> dict[str, list[Cell]]:
     return found
 
 
+OWN_NUMBER = re.compile(rf"\(pid={os.getpid()}\)")
+"""In a warning of Python's."""
+
+
 class Battery:
     """A shell that runs snippets."""
 
@@ -108,7 +113,7 @@ class Battery:
         error = result.error_before_exec or result.error_in_exec
         seen = {
             "stdout": _shifted(out.getvalue(), shift),
-            "stderr": _shifted(err.getvalue(), shift),
+            "stderr": _shifted(OWN_NUMBER.sub("(pid)", err.getvalue()), shift),
             "success": result.success,
             "value": _shown(result.result),
             "out": _shown(self.shell.user_ns["Out"].get(number, "nothing")),
@@ -220,6 +225,8 @@ def _columns(frame: Any, position: Any) -> Any:
 def main(side: str, chosen: list[str]) -> None:
     """Run all snippets, or the chosen ones, and write what was seen."""
     out = sys.stdout
+    # A kernel has threads of its own, and from Python 3.12 on a fork beside others is warned of.
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
     found: dict[str, Any] = {"": __import__("IPython").__version__}
     with tempfile.TemporaryDirectory(prefix="battery-") as folder:
         os.chdir(folder)

@@ -22,7 +22,8 @@ def f(n):
     return [i * i for i in range(n)]
 x = [f(3) for _ in range(2)]
 class A:
-    def g(self): time.sleep(0.01); return (lambda: 1)()
+    def g(self):
+        time.sleep(0.01); return (lambda: 1)()
 for _ in range(3):
     A().g()
 time.sleep(0.03)
@@ -44,7 +45,7 @@ def test_hits_are_exact(timed):
     """Of the module's lines, of functions, methods and loops."""
     hits = {line: one.hits for line, one in lines(timed).items()}
 
-    assert {3: 4, 4: 4, 7: 3, 9: 3, 10: 1} == {line: hits[line] for line in (3, 4, 7, 9, 10)}
+    assert {3: 4, 4: 4, 8: 3, 10: 3, 11: 1} == {line: hits[line] for line in (3, 4, 8, 10, 11)}
     assert () == timed.faults
     assert () == timed.blind_spots
 
@@ -53,14 +54,14 @@ def test_times_are_inclusive(timed):
     """A line has the time of what it calls; a comprehension's is not counted twice."""
     spent = {line: one.elapsed_ns for line, one in lines(timed).items()}
 
-    for line, least in {3: 80, 5: 40, 7: 30, 9: 30, 10: 30, 11: 20, 12: 20}.items():
-        assert least * MS <= spent[line] < (least + 25) * MS, line
+    for line, least in {3: 80, 5: 40, 8: 30, 10: 30, 11: 30, 12: 20, 13: 20}.items():
+        assert least * MS <= spent[line] < (least + 60) * MS, line
 
 
 def test_the_whole_is_the_sum_of_the_lines_and_the_rest(timed):
     """What is between the lines has a row of its own, so that nothing is missing."""
     spent = {line: one.elapsed_ns for line, one in lines(timed).items()}
-    top = sum(spent[line] for line in (1, 2, 5, 6, 8, 9, 10, 11, 12))
+    top = sum(spent[line] for line in (1, 2, 5, 6, 9, 10, 11, 12, 13))
 
     assert timed.elapsed_ns == top + spent[NO_LINE]
     assert 0 <= spent[NO_LINE] < timed.elapsed_ns // 2
@@ -158,7 +159,7 @@ def test_the_text_sees_no_thread_of_ours():
 
 def test_what_watching_cost_is_told_by_its_parts():
     """Each part is measured in the run itself."""
-    recording = tensortoll.run_source("for i in range(100_000): pass", "x.py")
+    recording = tensortoll.run_source("for i in range(100_000):\n    pass", "x.py")
     parts = dict(recording.overheads)
 
     assert {"hooks", "memory", "time"} == set(parts)
