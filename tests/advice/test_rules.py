@@ -324,6 +324,24 @@ def test_a_rule_is_silent_where_its_advice_would_be_wrong_or_win_nothing(code, t
     assert code not in dict(findings(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "q = torch.tensor(rows)",
+        "tensors = [torch.tensor(row) for row in rows]\nq = np.array(tensors)",
+    ],
+    ids=["of arrays", "of tensors"],
+)
+def test_what_a_stack_writes_is_not_called_saved(text):
+    """
+    It is no conversion, but it writes what the list's walk wrote: only time is saved.
+    """
+    (one,) = [one for one in found(text) if one.rule == "TT401"]
+
+    assert one.saved_bytes == 0
+    assert one.saved_ns > 0
+
+
 def test_torch_ends_the_process_only_after_a_warning(tmp_path):
     """
     An array with negative strides lent to torch: the line and the cure stand on standard error.

@@ -150,7 +150,8 @@ class Proposal:
     old: str = ""
     """What to try against the new text, where that is more than the node."""
     also_saved_bytes: int = 0
-    """Written by the old form outside of any conversion: by the call that made the array."""
+    """Written by the old form outside of any conversion, as by the call that made the array; less
+    what the new one writes so."""
     hoisted_from: ast.AST | None = None
     """The loop that the expression is to be moved out of."""
 

@@ -61,7 +61,15 @@ def _list_of_arrays(case: Case) -> Iterator[Proposal]:
             new = f"{case.written(call.func)}({joined}{_rest(case)})"
         else:
             return
-        yield Proposal("TT401", case.node, new, title, count, caveats=_needs_numpy(case))
+        yield Proposal(
+            "TT401",
+            case.node,
+            new,
+            title,
+            count,
+            caveats=_needs_numpy(case),
+            also_saved_bytes=-_stacked_bytes(fact),
+        )
 
 
 def _list_of_tensors(case: Case) -> Iterator[Proposal]:
@@ -80,10 +88,19 @@ def _list_of_tensors(case: Case) -> Iterator[Proposal]:
     title = f"{fact.lengths[0]:,} tensors are asked for their elements one by one"
     if library in {"torch", "tensorflow"} and case.function in {"numpy.array", "numpy.asarray"}:
         new = f"{case.script.spelled(library)}.stack({written}).numpy()"
-        yield Proposal("TT401", case.node, new, title, count)
+        stacked = -_stacked_bytes(fact)
+        yield Proposal("TT401", case.node, new, title, count, also_saved_bytes=stacked)
     if library == "torch" and case.function in INTO_TORCH:
         new = f"{case.script.spelled('torch')}.stack({written})"
-        yield Proposal("TT401", case.node, new, title, count)
+        stacked = -_stacked_bytes(fact)
+        yield Proposal("TT401", case.node, new, title, count, also_saved_bytes=stacked)
+
+
+def _stacked_bytes(fact: Listed) -> int:
+    """Return what `stack` writes, which is computation and so no conversion's."""
+    if fact.array is None or len(fact.lengths) != 1:
+        return 0
+    return fact.lengths[0] * fact.array.nbytes
 
 
 def _list_of_either(case: Case) -> Iterator[Proposal]:
