@@ -342,6 +342,24 @@ def test_what_a_stack_writes_is_not_called_saved(text):
     assert one.saved_ns > 0
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "times"),
+    [
+        ("q = np.array(losses)", "TT401", 1),
+        ("for _ in range(3):\n    q = np.array(losses)", "TT104", 2),
+    ],
+    ids=["once", "in a loop"],
+)
+def test_the_elements_of_a_list_are_no_evaluations(text, code, times):
+    """
+    2,000 numbers taken out of tensors are one array: what is promised is promised once.
+    """
+    (one,) = [one for one in found(f"losses = list(torch.rand(2_000))\n{text}") if one.rule == code]
+
+    assert one.saved_ns < times * 1_000_000_000
+    assert abs(one.saved_bytes) <= times * 2_000 * 4
+
+
 def test_torch_ends_the_process_only_after_a_warning(tmp_path):
     """
     An array with negative strides lent to torch: the line and the cure stand on standard error.

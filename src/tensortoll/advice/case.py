@@ -120,6 +120,16 @@ class Case:
         return self.script.text.segment(node)
 
 
+def evaluations(rows: Iterable[Conversion]) -> int:
+    """Return how often an expression was evaluated, as far as its conversions tell.
+
+    A list that is walked has its elements unboxed one by one: these are no evaluations.
+    """
+    rows = tuple(rows)
+    walked = [one for one in rows if "parse" in one.route.effects]
+    return max((one.totals.count for one in walked or rows), default=0)
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Another way to write an expression, not yet tried."""

@@ -232,3 +232,27 @@ def test_names_of_earlier_texts_are_understood(loud: Any) -> None:
     tensortoll.run_source(text, "1", namespace)
     [one] = tensortoll.run_source("Series(c)", "2", namespace).conversions
     assert (one.route.operation, one.totals.bytes_written) == ("pandas.Series", 7992)
+
+
+@pytest.mark.parametrize(
+    ("library", "takes"),
+    [("tensorflow as tf", "tf.constant"), ("torch", "torch.tensor")],
+    ids=["tensorflow", "torch"],
+)
+def test_a_table_that_is_refused_names_its_columns(library, takes):
+    """
+    Which column holds text, and a line with the name of the table that takes all columns in.
+    """
+    source = (
+        f"import pandas as pd\nimport numpy as np\nimport {library}\n"
+        "people = pd.DataFrame({'age': [31, 45], 'city': ['Bern', 'Rome']})\n"
+        f"try:\n    {takes}(people)\nexcept ValueError:\n    pass\n"
+    )
+    namespace: dict[str, object] = {"__name__": "__main__"}
+
+    (failure,) = tensortoll.run_source(source, namespace=namespace, memory=False).failures
+
+    assert failure.cause == "mixed-types"
+    assert "Column 'city' holds 'Bern', and column 'age' holds numbers" in failure.explanation
+    assert failure.remedy.startswith(f"{takes}(people.assign(city=people['city']")
+    assert tuple(eval(failure.remedy, namespace).shape) == (2, 2)

@@ -6,14 +6,14 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from tensortoll.advice.case import Case, Proposal
+from tensortoll.advice.case import Case, Proposal, evaluations
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.capture.arrays.facts import Held, Listed
 
 
 def _hoist(case: Case) -> Iterator[Proposal]:
-    rows = [one for one in case.rows if one.route.outcome == "copy" and one.totals.count > 1]
-    if case.call is None or not rows:
+    count = evaluations(one for one in case.rows if one.route.outcome == "copy")
+    if case.call is None or count <= 1:
         return
     text, aliasing = case.script.text, case.script.aliasing
     loop = next(text.loops(case.node), None)
@@ -36,7 +36,6 @@ def _hoist(case: Case) -> Iterator[Proposal]:
         return
     if _is_kept(case, results, loop):
         return
-    count = max(one.totals.count for one in rows)
     written = case.written(case.node)
     name = min(sources)
     statement = text.statement(case.node)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from tensortoll.advice.case import Case, Proposal
+from tensortoll.advice.case import Case, Proposal, evaluations
 from tensortoll.advice.rules.copies import INTO_TF, torch_dtype
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.capture.arrays.facts import Held, Listed
@@ -83,7 +83,7 @@ def _list_of_tensors(case: Case) -> Iterator[Proposal]:
     if fact.array.device != "cpu" or fact.array.class_name:
         return
     library = fact.array.library
-    count = max(one.totals.count for one in case.rows)
+    count = evaluations(case.rows)
     written = case.written(argument)
     title = f"{fact.lengths[0]:,} tensors are asked for their elements one by one"
     if library in {"torch", "tensorflow"} and case.function in {"numpy.array", "numpy.asarray"}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from tensortoll.capture.failures.attempts import Attempt
@@ -40,6 +41,8 @@ SAYS: Final = (
 """What TensorFlow, Keras, torch and JAX write when something on the way was not to be converted,
 whatever the line called."""
 TEXTS: Final = "UST"
+MOST_CODED: Final = 2
+"""Columns of text that a remedy turns into codes; more of them make no line to read."""
 
 
 def is_of_arrays(found: Attempt) -> bool:
@@ -108,9 +111,40 @@ def _of_column(value: Any, found: Attempt, library: str) -> Diagnosis | None:
     if found.name == "from_numpy":
         return no_array(value, found, library)
     objects = value.to_numpy()
-    if objects.dtype.kind == "O":
-        return of_objects(objects, contents(objects), library, array=True)
-    return None
+    if objects.dtype.kind != "O":
+        return None
+    diagnosis = of_objects(objects, contents(objects), library, array=True)
+    if diagnosis is None:
+        return None
+    told_of, better = _columns(value, library) if diagnosis.cause == "mixed-types" else ("", ())
+    remedies = tuple(one.replace("{x}", "{x}.to_numpy()") for one in diagnosis.remedies)
+    return replace(
+        diagnosis,
+        explanation=told_of or diagnosis.explanation,
+        remedies=(*better, *remedies),
+        operand=value,
+    )
+
+
+def _columns(value: Any, library: str) -> tuple[str, tuple[str, ...]]:
+    """Tell which columns of a pandas table are no numbers, and how to take them in as codes."""
+    if not hasattr(value, "select_dtypes"):
+        return "", ()
+    numbers = list(value.select_dtypes(["number", "bool"]).columns)
+    others = [one for one in value.columns if one not in numbers]
+    if not numbers or not others:
+        return "", ()
+    first = others[0]
+    explanation = (
+        f"Column {first!r} holds {told(value[first].iloc[0])}, and column {numbers[0]!r} holds "
+        f"numbers: a tensor has one dtype."
+    )
+    left_out = "{x}.select_dtypes(['number', 'bool']).to_numpy(dtype='float64')"
+    if len(others) > MOST_CODED or not all(str(one).isidentifier() for one in others):
+        return explanation, (into(library, left_out),)
+    codes = ", ".join(f"{one}={{x}}[{one!r}].astype('category').cat.codes" for one in others)
+    coded = f"{{x}}.assign({codes}).to_numpy(dtype='float64')"
+    return explanation, (into(library, coded), into(library, left_out))
 
 
 def _of_array(value: Any, found: Attempt, library: str) -> Diagnosis | None:
