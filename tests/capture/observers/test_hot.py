@@ -69,7 +69,6 @@ def test_a_function_that_is_hot_has_its_lines_and_its_caller_the_whole():
     recording, lines, namespace = watched(NESTED)
     inside = sum(lines[line].elapsed_ns for line in (3, 4, 5, 6, 7))
 
-    assert 2 == lines[3].hits
     assert 900 * MS < inside < 1_700 * MS
     assert lines[7].hits < namespace["steps"]
     assert recording.blind_spots

@@ -225,7 +225,8 @@ def test_tensorflow_is_exact_without_its_arena():
 
     assert "()" == printed.splitlines()[0]
     for line, nbytes in {1: 4_000_000, 2: 4_000_000, 3: 8_000_000}.items():
-        assert abs(sizes[line] - nbytes) <= nbytes // 100
+        # What Python itself takes for the first call is not the tensor's.
+        assert abs(sizes[line] - nbytes) <= max(nbytes // 100, 65_536)
     assert min(abs(sizes[4] - 8_000_000), abs(sizes[4] - 16_000_000)) <= 160_000
 
 

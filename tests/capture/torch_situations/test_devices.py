@@ -65,6 +65,7 @@ ROWS = {
 TOLD = """
 import sys
 sys.path.insert(0, {fakes!r})
+{before}
 from tensortoll.capture import running
 outcome = running.run({text!r}, "case.py", {{"__name__": "__main__"}})
 assert outcome.error is None, outcome.error
@@ -75,9 +76,12 @@ outcome.recording.save({path!r})
 def recorded(text: str, folder: Path, before: str = "") -> list[list[Conversion]]:
     """Return what was counted on each line of ``text``, run in a process with the device."""
     path = folder / "recording.json"
-    code = TOLD.format(fakes=str(FAKES), text=START + text, path=str(path))
+    if torch.version.cuda is not None:
+        # Such a build knows its accelerator from the start; the watched code can't set one up.
+        before += "import fake_accelerator\n"
+    code = TOLD.format(fakes=str(FAKES), before=before, text=START + text, path=str(path))
     subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", before + code],
+        [sys.executable, "-W", "ignore", "-c", code],
         check=True,
         env={"PYTHONPATH": str(SOURCES), "PATH": ""},
         capture_output=True,
