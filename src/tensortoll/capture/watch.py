@@ -163,6 +163,7 @@ class Watch:
         RUNNING.evidence = self.evidence
         RUNNING.failures = self.failures
         RUNNING.writes = self.writes
+        RUNNING.describe_any = self.describe
         self.patches.at_end(RUNNING.clear)
         charge_warnings_to_the_caller(self.patches)
         later = [module for module in self._probes if not probes.is_loaded(module)]

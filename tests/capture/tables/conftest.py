@@ -7,6 +7,7 @@ libraries' own accessors, apart from the code that is tested.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def memory(value: Any) -> Memory:
         return [piece for one in parts for piece in memory(one)]
     if isinstance(value, np.ndarray):
         return [np.lib.array_utils.byte_bounds(value)] if value.size else []
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | bytearray | memoryview | array):
         return memory(np.frombuffer(value, np.uint8))
     if library in PARTS:
         return list(PARTS[library](value, name))
@@ -71,6 +72,15 @@ def memory(value: Any) -> Memory:
 
 def of_torch(value: Any, name: str) -> Iterator[tuple[int, int]]:
     yield value.data_ptr(), value.data_ptr() + value.nbytes
+
+
+def of_jaxlib(value: Any, name: str) -> Iterator[tuple[int, int]]:
+    start = value.unsafe_buffer_pointer()
+    yield start, start + value.nbytes
+
+
+def of_tensorflow(value: Any, name: str) -> Iterator[tuple[int, int]]:
+    yield from memory(np.frombuffer(memoryview(value), np.uint8))
 
 
 def of_pandas(value: Any, name: str) -> Iterator[tuple[int, int]]:
@@ -142,6 +152,8 @@ def of_xarray(value: Any, name: str) -> Iterator[tuple[int, int]]:
 
 
 PARTS = {
+    "jaxlib": of_jaxlib,
+    "tensorflow": of_tensorflow,
     "torch": of_torch,
     "pandas": of_pandas,
     "pyarrow": of_pyarrow,

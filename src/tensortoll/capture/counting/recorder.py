@@ -46,7 +46,9 @@ NOWHERE: Final = Located(ELSEWHERE, "", implicit=False, name="")
 class Site:
     """The groups of one place in one thread."""
 
-    __slots__ = ("duplicates", "from_array", "groups", "located", "table", "takes_arrays_alone")
+    __slots__ = tuple(
+        "duplicates from_array groups located table takes_arrays_alone takes_buffers".split()
+    )
 
     def __init__(self, located: Located, table: Table) -> None:
         """Start without any group."""
@@ -56,6 +58,7 @@ class Site:
         self.from_array: dict[Hashable, Sums] | None = None
         """Of copies of arrays that the place wraps first, by their dtypes."""
         self.takes_arrays_alone = located.name == "from_numpy"
+        self.takes_buffers = located.name == "asarray"
         self.duplicates: bool | None = None
         """Whether what runs there copies within torch on purpose; None until it was asked."""
 
@@ -84,6 +87,9 @@ class Table:
         self.elsewhere: dict[Hashable, Sums] = {}
         self.wrapped: Sums | None = None
         """The sums of a wrap that may turn out to be the first half of a copy."""
+        self.imported: tuple[Place, int] | None = None
+        """Where the last DLPack capsule was taken in, and the address of its first element, where
+        `wrapped` is that."""
         self.lent: list[tuple[Sums, Any]] | None = None
         """The views that arrays of other libraries gave NumPy in the call that runs, with what was
         seen of each array; None where nobody asks. The call may copy from them yet."""

@@ -21,7 +21,7 @@ class Running:
     """What expressions need of the watch that is on. One object, looked at by all of them."""
 
     __slots__ = tuple(
-        "columns describers evidence exports failures readable recorder writes".split()
+        "columns describe_any describers evidence exports failures readable recorder writes".split()
     )
 
     def __init__(self) -> None:
@@ -30,6 +30,8 @@ class Running:
         self.evidence: Evidence | None = None
         self.failures: Failures | None = None
         self.writes: Writes | None = None
+        self.describe_any: Describe = self.describe
+        """Describes arrays of all libraries, also of those whose conversions hooks count."""
         self.exports = Exports()
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
@@ -41,6 +43,7 @@ class Running:
     def clear(self) -> None:
         """Forget the watch."""
         self.recorder = self.evidence = self.failures = self.writes = None
+        self.describe_any = self.describe
         self.exports = Exports()
         self.describers.clear()
         self.columns.clear()

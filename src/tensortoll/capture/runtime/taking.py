@@ -1,13 +1,23 @@
-"""Calls whose conversions are counted by hooks: here only what goes in and comes out is noted.
+"""Calls whose conversions are counted by hooks: here what goes in and comes out is noted.
 
-What went in is needed if the call raises, to say why; and both, if they share memory.
+What went in is needed if the call raises, to say why; and both, if they share memory. What is lent
+by the buffer protocol, in C from end to end, passes no hook: that is counted here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from tensortoll.capture.arrays.seen import fresh_bytes
+from tensortoll.capture.counting.recorder import Table
 from tensortoll.capture.runtime.expressions import RUNNING, Expression
+from tensortoll.capture.runtime.judging import add
+from tensortoll.model import Kind
+
+BORROWS: Final = frozenset(("torch.asarray",))
+"""Functions that borrow the buffer of whatever has one,"""
+HOOKED: Final = frozenset(("numpy", "torch"))
+"""but for arrays of these libraries, which hooks tell of."""
 
 
 class Taking(Expression):
@@ -34,4 +44,21 @@ class Taking(Expression):
             given, table.given = table.given, None
             if given is not None and RUNNING.writes is not None:
                 RUNNING.writes.shared_across(self.located, given, result)
+            if given is not None and given[0] is self.located.place and not table.quiet:
+                try:
+                    if self.located.operation in BORROWS:
+                        self._count_borrowed(table, given[1], result)
+                except Exception as error:
+                    recorder.fault("torch.asarray", error)
         return result
+
+    def _count_borrowed(self, table: Table, given: Any, result: Any) -> None:
+        """Count a view of an object that lent its buffer, where the result lies in it."""
+        seen = RUNNING.describe(given)
+        if seen is None or not seen.memory or seen.kind.library in HOOKED:
+            return
+        out = RUNNING.describe_any(result)
+        if out is not None and out.nbytes and not fresh_bytes(seen, out):
+            if seen.kind.library == "python":
+                seen = seen._replace(kind=Kind("python", out.kind.dtype))
+            add(self._site(table), seen, out, "view", (), 0, 0, 0)

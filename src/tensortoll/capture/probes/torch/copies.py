@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tensortoll.capture.counting.recorder import Located, Site, Table
 from tensortoll.capture.counting.sums import Sums
+from tensortoll.capture.probes.torch.borrowed import lender_of
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
     CASTS,
@@ -22,7 +23,7 @@ from tensortoll.capture.probes.torch.kinds import (
     transfer,
 )
 from tensortoll.capture.probes.torch.wrapping import asked_of_subclass
-from tensortoll.model import Effect, Proof
+from tensortoll.model import Effect, Kind, Proof
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,7 @@ def group_of(
     A contiguous copy on the CPU that changes the dtype is found by its dtypes alone next time.
     """
     wrapped, table.wrapped = table.wrapped, None
+    imported, table.imported = table.imported, None
     if source.numel() == 1 < target.numel():
         return None
     # The same instruction wrapped an array a moment ago: one border, one conversion.
@@ -52,7 +54,8 @@ def group_of(
     dtypes = source.dtype, target.dtype
     devices = source.device, target.device
     moved = devices[0] != devices[1]
-    if not moved and not from_array:
+    lender = None if from_array else lender_of(table, site, source, wrapped, imported)
+    if not moved and not from_array and lender is None:
         if dtypes[0] is not dtypes[1]:
             if is_of_its_own(site, source):
                 return None
@@ -64,15 +67,15 @@ def group_of(
             return _of_storage(site, tensor, source, target)
     layout = laid_out_anew(source, target)
     non_blocking = non_blocking and moved  # on one device, it waits all the same
-    plain = not (layout or moved or from_array or non_blocking)
+    plain = not (layout or moved or from_array or non_blocking or lender)
     key: Hashable = dtypes
     if not (plain and devices[0].type == "cpu" and target.is_contiguous()):
-        key = (dtypes, devices, non_blocking, layout, from_array)
+        key = (dtypes, devices, non_blocking, layout, from_array, lender)
     sums = site.groups.get(key)
     if sums is None:
-        sums = site.add(
-            key, _start_copy(site.located, source, target, non_blocking, layout, from_array)
-        )
+        lender = on_the_side_of_numpy(source.dtype) if from_array else lender
+        new = _start_copy(site.located, source, target, non_blocking, layout, lender)
+        sums = site.add(key, new)
     if from_array and wrapped is not None:
         wrapped.count -= 1
         if not (layout or moved or non_blocking):
@@ -194,7 +197,7 @@ def _start_copy(
     target: torch.Tensor,
     non_blocking: bool,
     layout: bool,
-    from_array: bool,
+    lender: Kind | None,
 ) -> Sums:
     effects: list[Effect] = []
     if source.dtype is not target.dtype:
@@ -210,9 +213,7 @@ def _start_copy(
         effects.append("pinned")
     if non_blocking:
         effects.append("non_blocking")
-    origin = kind_of(source.dtype, source.device)
-    if from_array:
-        origin = on_the_side_of_numpy(source.dtype)
+    origin = lender or kind_of(source.dtype, source.device)
     proof = None
     with contextlib.suppress(RuntimeError, NotImplementedError):
         if tensor_address(source) and tensor_address(target):

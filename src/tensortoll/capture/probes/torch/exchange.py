@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.arrays.exports import Exports
-from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.recorder import Site, Table
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.dangers import warn_of_backward_strides
 from tensortoll.capture.probes import Context
@@ -129,7 +129,7 @@ def _from_dlpack(context: Context, original: Callable[..., Any]) -> Any:
             if origin is not None and origin.library != "torch":
                 site = places.site(table, sys._getframe(1))
                 if site is not None:
-                    _count_import(site, result, origin, address)
+                    _count_import(table, site, result, origin, address)
         except Exception as error:
             context.recorder.fault("torch from_dlpack", error)
         return result
@@ -157,7 +157,9 @@ def _exporter(frame: FrameType) -> Kind | None:
     return Kind("jax" if library == "jaxlib" else library, "")
 
 
-def _count_import(site: Site, tensor: torch.Tensor, origin: Kind, address: int | None) -> None:
+def _count_import(
+    table: Table, site: Site, tensor: torch.Tensor, origin: Kind, address: int | None
+) -> None:
     span = tensor_span(tensor)
     shared = address == span.start
     key = (tensor.dtype, origin, shared, "from_dlpack")
@@ -177,6 +179,9 @@ def _count_import(site: Site, tensor: torch.Tensor, origin: Kind, address: int |
         sums.copies += 1
         sums.read += tensor.nbytes
         sums.written += tensor.nbytes
+    elif address is not None:
+        # `torch.tensor` may copy at once what it has taken in.
+        table.wrapped, table.imported = sums, (site.located.place, address)
 
 
 def _from_buffer(context: Context, original: Callable[..., Any]) -> Any:

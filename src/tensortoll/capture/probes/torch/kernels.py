@@ -16,18 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.recorder import Site, Table
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
+from tensortoll.capture.probes.torch.borrowed import walked
 from tensortoll.capture.probes.torch.copies import group_of, may_be_asked_for
 from tensortoll.capture.probes.torch.kinds import (
-    dtype_name,
     kind_of,
     on_the_side_of_numpy,
     tensor_span,
 )
-from tensortoll.model import Kind, Proof
+from tensortoll.model import Proof
 
 if TYPE_CHECKING:
     import torch
@@ -120,13 +120,13 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
                 # Torch may resize memory of its own; what it borrowed from an array, it may not.
                 if tensor.untyped_storage().resizable():
                     if tensor.dim():
-                        _count_parse(site, tensor, dtype)
+                        _count_parse(table, site, tensor, dtype)
                     return tensor
                 sums = sums or start_view(site, tensor, dtype)
                 if site.takes_arrays_alone:
                     sums.due = next_proof(sums.count)
             sums.count += 1
-            table.wrapped = sums
+            table.wrapped, table.imported = sums, None
         except Exception as error:
             context.recorder.fault("torch lift_fresh", error)
         return tensor
@@ -148,13 +148,13 @@ def start_view(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> Sums:
     return site.add(dtype, sums)
 
 
-def _count_parse(site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> None:
-    key = ("parse", dtype)
+def _count_parse(table: Table, site: Site, tensor: torch.Tensor, dtype: torch.dtype) -> None:
+    origin, effects = walked(table, site, dtype)
+    key = ("parse", origin, dtype)
     sums = site.groups.get(key)
     if sums is None:
         target = kind_of(dtype, tensor.device)
-        origin = Kind("python", dtype_name(dtype))
-        new = Sums("copy", origin, target, ("parse",), shape=tuple(tensor.shape))
+        new = Sums("copy", origin, target, effects, shape=tuple(tensor.shape))
         sums = site.add(key, new)
     sums.count += 1
     sums.copies += 1
@@ -229,6 +229,7 @@ def _copy(context: Context, key: str) -> Callable[..., Any]:
                     or not on_cpu
                     or read <= _ONE_ELEMENT
                     or kind is not plain
+                    or site.takes_buffers
                     or not source.is_contiguous()
                 ):
                     if tracing() is not None:
