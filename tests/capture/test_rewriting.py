@@ -23,7 +23,7 @@ from tensortoll.capture.probes.numpy import NumpyProbe, describe_array
 from tensortoll.capture.rewriting.rewriter import Rewritten, rewrite
 from tensortoll.capture.runtime.expressions import Expression
 from tensortoll.capture.runtime.moments import Moment
-from tensortoll.capture.runtime.stores import is_basic, selected
+from tensortoll.capture.runtime.selections import is_basic, selected
 from tensortoll.model import Source
 
 # --------------------------------------------------------------- programs made up at random

@@ -24,12 +24,13 @@ from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
 from tensortoll.capture.runtime.containers import Gathered, is_container, objects
 from tensortoll.capture.runtime.judging import Lent, count_read, judge, judge_lent
 from tensortoll.capture.runtime.known import RUNNING, Describe
+from tensortoll.capture.runtime.selections import chosen, is_basic
 from tensortoll.capture.runtime.stores import (
     Columns,
-    is_basic,
     judge_into,
     judge_lent_into,
     judge_store,
+    lends,
 )
 from tensortoll.capture.text.sources import is_own
 
@@ -77,15 +78,7 @@ class Expression:
                 pending = table.pending
                 table.lent = []
                 table.hold_given(self.located.place, value)
-                seen = RUNNING.describe(value)
-                held = None
-                if self.rule == "gather" and is_container(value):
-                    held = Gathered()
-                    held.add(value, RUNNING.describe)
-                    if type(value) is dict or (type(value) is tuple and held.arrays):
-                        seen = objects(value)
-                    elif type(value) is tuple:
-                        seen = None  # a shape
+                seen, held = self._described(value)
                 if seen is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
@@ -100,6 +93,19 @@ class Expression:
             except Exception as error:
                 recorder.fault("expression", error)
         return value
+
+    def _described(self, value: Any) -> tuple[Seen | None, Gathered | None]:
+        """Return what goes in, and the arrays that it holds where it is a container of them."""
+        seen = RUNNING.describe(value)
+        if self.rule == "gather" and is_container(value):
+            held = Gathered()
+            held.add(value, RUNNING.describe)
+            if type(value) is dict or (type(value) is tuple and held.arrays):
+                return objects(value), held
+            return None if type(value) is tuple else seen, held  # a tuple is a shape
+        if seen is None and self.rule.startswith("store"):
+            seen = lends(value)
+        return seen, None
 
     def also(self, value: Any) -> Any:
         """Take note of another array that goes in; return it."""
@@ -173,8 +179,16 @@ class Expression:
     def index(self, value: Any) -> Any:
         """Take note of where in the array is stored; return it."""
         entry = self._pending(sys._getframe(1))
-        if entry is not None and (type(value) is str or is_basic(value)):
-            entry.append(value)
+        if entry is not None and len(entry) == _COMPLETE - 1:
+            try:
+                if type(value) is str or is_basic(value):
+                    entry.append(value)
+                elif isinstance(entry[2], Seen):
+                    entry.append(chosen(entry[2], value))
+                if RUNNING.recorder is not None:
+                    RUNNING.recorder.local.table.lent = []
+            except Exception as error:
+                self._fault(error)
             entry[1] = time.perf_counter_ns()  # what comes next is the store itself
         return value
 
@@ -192,6 +206,7 @@ class Expression:
             return
         try:
             table = recorder.local.table
+            lent, table.lent = table.lent, None
             table.given = None
             if entry is None:
                 return
@@ -202,7 +217,8 @@ class Expression:
                 if isinstance(base, Columns):
                     base.judge(self._site(table), seen, index, elapsed, self.rule)
                 elif type(index) is not str:
-                    judge_store(self._site(table), seen, base, index, elapsed, self.rule)
+                    site = self._site(table)
+                    judge_store(site, seen, lent or [], base, index, elapsed, self.rule)
         except Exception as error:
             recorder.fault("store", error)
 

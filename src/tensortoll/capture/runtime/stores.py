@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from tensortoll.capture.arrays.addresses import reach
 from tensortoll.capture.arrays.seen import Seen, bytes_read, changes
 from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.runtime.judging import Lent, add, judge, with_transfer
+from tensortoll.capture.runtime.selections import selected
+from tensortoll.model import Kind
+
+_UNKNOWN: Final = Seen(Kind("", ""), None, 0, (), (), swapped=False, identity=0)
 
 
 def judge_store(
-    site: Site, source: Seen, base: Seen, index: Any, elapsed_ns: int, rule: str
+    site: Site, source: Seen, lent: Lent, base: Seen, index: Any, elapsed_ns: int, rule: str
 ) -> None:
-    """Add up `array[index] = source`."""
+    """Add up `array[index] = source`.
+
+    Args:
+        site: Where.
+        source: What was to be stored, as far as it was known before.
+        lent: What other libraries handed NumPy while it stored: also of an index.
+        base: The array.
+        index: Of it, or how much it selects.
+        elapsed_ns: How long it took.
+        rule: Whether the source was just computed.
+    """
     target = selected(base, index)
-    if target is None or not target.shape:
+    for sums, seen in lent:
+        if seen.identity == source.identity:
+            _settle(site, sums, seen, target, elapsed_ns)
+            return
+    if target is None or not target.shape or source.kind is _UNKNOWN.kind:
         return
     if rule == "store result" and source.kind == target.kind:
         return  # a result of arithmetic, put where it belongs: nothing was converted
@@ -43,6 +60,17 @@ class Columns:
             judge(site, source, target, None, elapsed_ns, "convert")
 
 
+def lends(value: object) -> Seen | None:
+    """Return what stands for an object that NumPy asks for its elements once it stores them.
+
+    It tells what they are when it lends them, as a tensor does. None for plain values.
+    """
+    kind = type(value)
+    if kind.__module__ in {"builtins", "numpy"} or not hasattr(kind, "__array__"):
+        return None
+    return _UNKNOWN._replace(identity=id(value))
+
+
 def judge_into(site: Site, inputs: list[Seen], elapsed_ns: int) -> None:
     """Add up `np.copyto(target, source)`."""
     if len(inputs) > 1 and inputs[0].span is not None:
@@ -53,9 +81,20 @@ def judge_into(site: Site, inputs: list[Seen], elapsed_ns: int) -> None:
 def judge_lent_into(site: Site, lent: Lent, inputs: list[Seen]) -> None:
     """Take back the view of another library's array that `np.copyto(target, source)` read."""
     if len(inputs) == 1:  # the target: the source is not one of NumPy's
-        sums, seen = lent[-1]
+        _settle(site, *lent[-1], inputs[0], 0)
+
+
+def _settle(site: Site, sums: Sums, seen: Seen, target: Seen | None, elapsed_ns: int) -> None:
+    """Add up what was handed to NumPy and stored: NumPy read it where it lay, or a copy of it."""
+    if sums.outcome == "view":
         sums.count -= 1
-        _count_store(site, seen, inputs[0], 0)
+        if target is not None and target.shape:
+            _count_store(site, seen, target, elapsed_ns)
+    elif target is not None:
+        sums.copies += 1
+        sums.read += seen.handed
+        sums.written += target.nbytes
+        sums.elapsed_ns += elapsed_ns
 
 
 def _count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> None:
@@ -70,65 +109,3 @@ def _count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> Non
         effects = ("cast", *effects)
     effects = with_transfer(source, target, effects)
     add(site, source, target, "copy", effects, bytes_read(source), target.nbytes, elapsed_ns)
-
-
-def is_basic(index: Any) -> bool:
-    """Say whether ``index`` selects a view: integers, slices, `...` and new axes.
-
-    An object of the user's own that stands for an integer does not count: asking it runs code.
-    """
-    parts = index if type(index) is tuple else (index,)
-    return all(
-        part is None or part is Ellipsis or _is_integer(part) or _is_slice(part) for part in parts
-    )
-
-
-def _is_slice(part: Any) -> bool:
-    ends = (part.start, part.stop, part.step) if type(part) is slice else (part,)
-    return type(part) is slice and all(end is None or _is_integer(end) for end in ends)
-
-
-def _is_integer(part: Any) -> bool:
-    kind = type(part)
-    return kind is int or (kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint")))
-
-
-def selected(array: Seen, index: Any) -> Seen | None:
-    """Return the view that a basic index selects, reckoned without the array itself.
-
-    Indexing the array would run the code of a subclass, and holding it until the store is made
-    would keep a later `resize` from working.
-    """
-    items = math.prod(array.shape)
-    if not items or not array.nbytes or array.span is None:
-        return None
-    strides_in_elements = [step for step in array.strides if isinstance(step, int)]
-    if len(strides_in_elements) < len(array.strides):
-        return None
-    size = array.nbytes // items
-    axes = list(zip(array.shape, strides_in_elements, strict=True))
-    address = array.span.start - sum((n - 1) * step * size for n, step in axes if step < 0)
-    parts = list(index) if type(index) is tuple else [index]
-    free = len(axes) - sum(part is not None and part is not Ellipsis for part in parts)
-    where = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    parts[where : where + 1] = [slice(None)] * free
-    left: list[tuple[int, int]] = []
-    for part in parts:
-        if part is None:
-            left.append((1, 0))
-            continue
-        n, step = axes.pop(0)
-        if isinstance(part, slice):
-            chosen = range(*part.indices(n))
-            left.append((len(chosen), step * chosen.step))
-            address += chosen.start * step * size if chosen else 0
-        else:
-            address += range(n)[part] * step * size
-    shape, strides = tuple(n for n, _ in left), tuple(step for _, step in left)
-    return array._replace(
-        span=reach(address, shape, [step * size for step in strides], size),
-        nbytes=math.prod(shape) * size,
-        shape=shape,
-        strides=strides,
-        identity=0,
-    )

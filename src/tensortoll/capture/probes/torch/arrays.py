@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.arrays.addresses import array_address, array_span
 from tensortoll.capture.counting.recorder import Site
@@ -23,6 +23,10 @@ from tensortoll.model import Effect, Kind, Proof
 
 if TYPE_CHECKING:
     import torch
+
+
+STORES: Final = frozenset(("[]=", "np.copyto", "numpy.copyto"))
+"""Operations of NumPy's that copy once more what they are handed, into an array that stands."""
 
 
 def install_arrays(context: Context) -> None:
@@ -139,6 +143,8 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
         return  # no byte crosses, and an empty array's address says nothing
     shared = _is_view(tensor, result)
     lent = site.table.lent
+    if lent is None and site.located.operation == "[]=":
+        return  # what NumPy writes of it, and where to, is seen in rewritten stores only
     if shared and (not copied_after or (lent is not None and tensor.dim())):
         # What NumPy copies from it is judged once it is there; see `expressions`.
         sums = site.groups.get(tensor.dtype)
@@ -148,7 +154,9 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
         if lent is not None:
             lent.append((sums, seen_tensor(tensor)))
         return
-    _count_copy_out(site, tensor, result, extra=copied_after and not shared)
+    sums = _count_copy_out(site, tensor, result, extra=copied_after and not shared)
+    if lent is not None and site.located.operation in STORES:
+        lent.append((sums, seen_tensor(tensor)._replace(handed=result.nbytes)))
 
 
 def _is_view(tensor: torch.Tensor, array: Any) -> bool:
@@ -176,7 +184,7 @@ def _started(tensor: torch.Tensor, array: Any, outcome: Any) -> Sums:
     )
 
 
-def _count_copy_out(site: Site, tensor: torch.Tensor, array: Any, *, extra: bool = False) -> None:
+def _count_copy_out(site: Site, tensor: torch.Tensor, array: Any, *, extra: bool = False) -> Sums:
     """Add up an ndarray that does not share the tensor's memory, or that NumPy copies at once.
 
     Args:
@@ -195,3 +203,4 @@ def _count_copy_out(site: Site, tensor: torch.Tensor, array: Any, *, extra: bool
     sums.copies += 1 + extra
     sums.read += tensor.nbytes + extra * array.nbytes
     sums.written += array.nbytes * (1 + extra)
+    return sums
