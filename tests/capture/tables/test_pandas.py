@@ -256,3 +256,78 @@ def test_a_table_that_is_refused_names_its_columns(library, takes):
     assert "Column 'city' holds 'Bern', and column 'age' holds numbers" in failure.explanation
     assert failure.remedy.startswith(f"{takes}(people.assign(city=people['city']")
     assert tuple(eval(failure.remedy, namespace).shape) == (2, 2)
+
+
+IN_PLACE = {
+    'two.loc[:, "a"] = k': ("two['a']", ""),
+    'two.loc[two.a > 10, "a"] = k[:989]': ("two['a']", ""),
+    "two.iloc[:, 0] = k": ("two['a']", ""),
+    "two.iloc[5:10, 0] = k[:5]": ("two['a']", ""),
+    "two.iloc[[7, 5], 0] = k[:2]": ("two['a']", ""),
+    "two.iloc[i % 2 == 0, -1] = k[:500]": ("two['b']", ""),
+    'two.loc[:, "a"] = whole_numbers': ("two['a']", "cast"),
+    'two.loc[:, "a"] = listed': ("two['a']", "parse"),
+    "s[:] = k": ("s", ""),
+    "s[5:9] = k[:4]": ("s", ""),
+    "s.iloc[5:10] = k[:5]": ("s", ""),
+    "s.iloc[[7, 5]] = k[:2]": ("s", ""),
+    "s.loc[:] = k": ("s", ""),
+    "s.loc[s > 10] = k[:989]": ("s", ""),
+    "s[s > 10] = k[:989]": ("s", ""),
+}
+OTHERS = "k = -1.0 - c; whole_numbers = -1 - i; listed = [-1.0] * n"
+"""Stores that write into the memory a column has, with the column and the effects."""
+
+
+@pytest.mark.parametrize("text", IN_PLACE)
+def test_elements_that_are_written_into_a_column_are_a_copy(text: str) -> None:
+    """Of as many as have changed: the column lies where it lay."""
+    column, effects = IN_PLACE[text]
+    names: dict[str, Any] = {}
+    exec(START + OTHERS, names)
+    where = eval(column, names).to_numpy()
+    before = where.copy()
+    exec(text, names)
+    assert np.shares_memory(where, eval(column, names).to_numpy())
+    changed = int(np.count_nonzero(where != before)) * 8
+
+    recording = tensortoll.run_source(
+        f"{START}{OTHERS}\n{text}", "case.py", memory=False, time=False
+    )
+    [one] = [one for one in recording.conversions if one.route.operation == "[]="][-1:]
+    found = recording.conversions
+    assert recording.faults == ()
+    assert len([one for one in found if one.route.operation == "[]="]) == 2  # one is in START
+    assert (one.route.outcome, " ".join(one.route.effects)) == ("copy", effects)
+    assert (one.totals.copies, one.totals.bytes_written) == (1, changed)
+    assert one.route.target.library == "pandas"
+
+
+NAMED = {
+    'df.insert(0, "z", c)': [("copy", 8000)],
+    'df.assign(z=c, y=i.astype("i2"))': [("copy", 2000), ("copy", 2000), ("copy", 8000)],
+    "df.assign(z=lists['a'])": [("copy", 8000)],
+    "df.assign(z=s, y=3, x=lambda d: d.a * 2)": [],
+    "[1].insert(0, c)": [],
+    'df.loc[:, "new"] = c': [("copy", 8000)],
+    'mixed.loc[2:4, "x"] = c[:3]': [],
+    'df[["a", "b"]] = x[:, :2]': [],
+    "s.loc[2:4] = c[:3]": [],
+}
+"""What is said of stores by name; nothing is of those at labels and of several columns."""
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_arrays_that_are_named_as_columns_are_copies(text: str, loud: Any) -> None:
+    """Each array counts; what is the library's own, or can't be told, does not."""
+    found = loud(text)
+    assert sorted((outcome, totals.bytes_written) for _, outcome, totals in found) == NAMED[text]
+
+
+@pytest.mark.parametrize(
+    "text", ['df["z"] = t', 'df["z"] = torch.ones(1000)', "df.assign(z=t)", "df.insert(0, 'z', t)"]
+)
+def test_a_tensor_that_becomes_a_column_is_a_copy(text: str, loud: Any) -> None:
+    """The ndarray that pandas reads it by on the way is no view that is left."""
+    found = loud(f"import torch; t = torch.arange(1000.0)\n{text}")
+    assert [(outcome, totals.bytes_written) for _, outcome, totals in found] == [("copy", 4000)]

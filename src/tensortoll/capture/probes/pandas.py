@@ -7,6 +7,8 @@ frames that NumPy's functions read on the way to a result, rows that are iterate
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 from tensortoll.capture.arrays.seen import Part, Seen, UnknownLayoutError, joined
@@ -15,6 +17,7 @@ from tensortoll.capture.probes.described import DescribedProbe
 from tensortoll.capture.probes.numpy import describe_array
 from tensortoll.capture.probes.pyarrow import part_of_chunks
 from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.columns import Indexer, Slot
 from tensortoll.capture.runtime.expressions import RUNNING, Describe
 
 MAKERS: Final = "DataFrame Series Index array from_dict from_records".split()
@@ -28,7 +31,7 @@ class PandasProbe(DescribedProbe):
     """Watches pandas."""
 
     library = "pandas"
-    explicit = frozenset((*MAKERS, *METHODS, "values"))
+    explicit = frozenset((*MAKERS, *METHODS, "values", "insert", "assign"))
     rewrites = Rewrites(
         methods=dict.fromkeys(METHODS, "convert"),
         attributes={"values": "convert"},
@@ -37,6 +40,7 @@ class PandasProbe(DescribedProbe):
             **{f"pandas.DataFrame.{name}": "gather" for name in ("from_dict", "from_records")},
         },
         keyed=frozenset(("pandas",)),
+        rarely={"pandas": Rewrites(methods=dict.fromkeys(("insert", "assign"), "name"))},
     )
 
     def install(self, context: Context) -> None:
@@ -44,7 +48,15 @@ class PandasProbe(DescribedProbe):
         import pandas as pd
 
         super().install(context)
-        RUNNING.columns[pd.DataFrame] = describe_named
+        frame = pd.DataFrame()
+        RUNNING.columns.update(
+            {
+                pd.DataFrame: Indexer(_itself, _in_frame),
+                pd.Series: Indexer(_itself, _in_column),
+                type(frame.loc): Indexer(_OBJECT, _by_label),
+                type(frame.iloc): Indexer(_OBJECT, _by_position),
+            }
+        )
 
     def describers(self) -> Mapping[type, Describe | None]:
         """Return how frames, their columns and indexes are described."""
@@ -73,8 +85,86 @@ def describe_frame(frame: Any) -> Seen:
 
 def describe_named(frame: Any, name: str) -> Seen | None:
     """Return the column of a frame with this name; None where there are several, or none."""
+    if name not in frame.columns:
+        return None
     number = frame.columns.get_loc(name)
-    return describe_column(frame._mgr.iget_values(number)) if type(number) is int else None
+    return _numbered(frame, number) if type(number) is int else None
+
+
+def _numbered(frame: Any, number: int) -> Seen | None:
+    """Return a frame's column in numbers."""
+    count = frame.shape[1]
+    if not -count <= number < count:
+        return None
+    values = frame._mgr.iget_values(number % count)
+    found = describe_column(values)
+    return found._replace(kind=found.kind._replace(library="pandas"))
+
+
+def _itself(table: Any) -> Any:
+    return table
+
+
+_OBJECT: Final = attrgetter("obj")
+
+
+def _in_frame(frame: Any, index: Any) -> Slot | None:  # noqa: ARG001 - as all others
+    return _named(index)
+
+
+def _in_column(column: Any, index: Any) -> Slot | None:
+    rows = _rows(index, len(column), positions=False)
+    return None if rows == _NOT_KNOWN else Slot(describe_column, rows)
+
+
+def _by_label(table: Any, index: Any) -> Slot | None:
+    if table.ndim == 1:
+        whole = type(index) is not slice or index == slice(None)
+        return _in_column(table, index) if whole else None
+    rows, column = index if type(index) is tuple and len(index) == table.ndim else (None, None)
+    if type(rows) is slice and rows != slice(None):
+        return None  # of labels: which rows these are only pandas knows
+    found = _rows(rows, len(table), positions=False)
+    slot = None if found == _NOT_KNOWN else _named(column)
+    return None if slot is None else slot._replace(items=found)
+
+
+def _by_position(table: Any, index: Any) -> Slot | None:
+    if table.ndim == 1:
+        found = _rows(index, len(table), positions=True)
+        return None if found == _NOT_KNOWN else Slot(describe_column, found)
+    if type(index) is not tuple or len(index) != table.ndim or type(index[1]) is not int:
+        return None
+    rows, number = index
+    found = _rows(rows, len(table), positions=True)
+    return None if found == _NOT_KNOWN else Slot(partial(_numbered, number=number), found)
+
+
+def _named(name: Any) -> Slot | None:
+    return Slot(partial(describe_named, name=name)) if type(name) is str else None
+
+
+_NOT_KNOWN: Final = -1
+
+
+def _rows(index: Any, length: int, *, positions: bool) -> int | None:
+    """Return how many rows an index selects; None for all, `_NOT_KNOWN` for labels."""
+    import numpy as np
+
+    if type(index) is slice:
+        if index == slice(None):
+            return None
+        ends = (index.start, index.stop, index.step)
+        plain = all(end is None or type(end) is int for end in ends)
+        return len(range(*index.indices(length))) if plain else _NOT_KNOWN
+    if type(index) is list and {*map(type, index)} == {int} and positions:
+        return len(index)
+    values = getattr(index, "_values", index)
+    if type(values) is not np.ndarray or values.ndim != 1:
+        return _NOT_KNOWN
+    if values.dtype.kind == "b":
+        return int(np.count_nonzero(values))
+    return len(values) if positions and values.dtype.kind in "iu" else _NOT_KNOWN
 
 
 def describe_column(column: Any) -> Seen:

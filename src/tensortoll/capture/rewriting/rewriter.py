@@ -23,6 +23,7 @@ from tensortoll.capture.rewriting import handing
 from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.rewriting.rewrites import Rewrites, data_argument, ruled
 from tensortoll.capture.rewriting.statements import Statements, can_share
+from tensortoll.capture.runtime import naming
 from tensortoll.capture.runtime.expressions import Expression
 from tensortoll.capture.runtime.taking import Taking
 from tensortoll.capture.text.calls import computes, dotted
@@ -139,6 +140,10 @@ class _Rewriter(Statements):
         named = known is not None and known.rpartition(".")[0] in sys.modules
         if isinstance(node.func, ast.Attribute) and not named:
             rule = self._rewrites.methods.get(node.func.attr)
+            if rule == naming.RULE:
+                operation = f".{node.func.attr}"
+                name = self._expression(node, rule, node.func.attr, operation)
+                return naming.rewritten(node, node.func, name)
             if rule is not None:
                 return self._method(node, node.func, ruled(node, rule, node.func.attr))
         return handing.rewritten(node, self._expression) if self._hands else node
@@ -310,6 +315,6 @@ class _Rewriter(Statements):
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        kinds = {"take": Taking, handing.RULE: handing.Handing}
+        kinds = {"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming}
         self.expressions[placeholder(number)] = kinds.get(rule, Expression)(number, located, rule)
         return placeholder(number)

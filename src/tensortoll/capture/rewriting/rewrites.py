@@ -17,7 +17,8 @@ class Rewrites:
     `reorder` likewise, and copies only to change the order of its elements; `swap` turns the bytes
     of its elements round; `into` writes its second one into its first; `export` hands the memory
     of its first one out; `gather` is `convert` for a first argument that may be a dict, list or
-    tuple of arrays; `take` makes the result of its first one too, and a hook counts it.
+    tuple of arrays; `take` makes the result of its first one too, and a hook counts it; `name`
+    takes in columns by name, as pandas' `insert` and `assign` do.
     """
 
     methods: Mapping[str, str] = field(default_factory=dict)

@@ -21,12 +21,12 @@ from typing import Any, Final
 
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
+from tensortoll.capture.runtime.columns import Columns
 from tensortoll.capture.runtime.containers import Gathered, is_container, objects
 from tensortoll.capture.runtime.judging import Lent, count_read, judge, judge_lent
 from tensortoll.capture.runtime.known import RUNNING, Describe
 from tensortoll.capture.runtime.selections import chosen, is_basic
 from tensortoll.capture.runtime.stores import (
-    Columns,
     judge_into,
     judge_lent_into,
     judge_store,
@@ -164,9 +164,9 @@ class Expression:
         entry = self._pending(sys._getframe(1))
         if entry is not None:
             try:
-                column = RUNNING.columns.get(type(value))
-                if column is not None:
-                    entry.append(Columns(weakref.ref(value), column))
+                indexer = RUNNING.columns.get(type(value))
+                if indexer is not None:
+                    entry.append(Columns(weakref.ref(indexer.table(value)), indexer.slot))
                     return value
                 seen = RUNNING.describe(value)
             except Exception as error:
@@ -181,10 +181,10 @@ class Expression:
         entry = self._pending(sys._getframe(1))
         if entry is not None and len(entry) == _COMPLETE - 1:
             try:
-                if type(value) is str or is_basic(value):
-                    entry.append(value)
-                elif isinstance(entry[2], Seen):
-                    entry.append(chosen(entry[2], value))
+                if isinstance(entry[2], Columns):
+                    entry.append(entry[2].target(value))
+                else:
+                    entry.append(value if is_basic(value) else chosen(entry[2], value))
                 if RUNNING.recorder is not None:
                     RUNNING.recorder.local.table.lent = []
             except Exception as error:
@@ -214,10 +214,11 @@ class Expression:
             if len(entry) == _COMPLETE and not table.quiet:
                 (seen, *_), began_ns, base, index = entry
                 elapsed = ended_ns - began_ns
+                site = self._site(table)
                 if isinstance(base, Columns):
-                    base.judge(self._site(table), seen, index, elapsed, self.rule)
-                elif type(index) is not str:
-                    site = self._site(table)
+                    if index is not None:
+                        index.judge(site, seen, lent or [], elapsed, self.rule)
+                else:
                     judge_store(site, seen, lent or [], base, index, elapsed, self.rule)
         except Exception as error:
             recorder.fault("store", error)

@@ -35,8 +35,8 @@ class Running:
         self.exports = Exports()
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
-        self.columns: dict[type, Callable[[Any, str], Seen | None]] = {}
-        """How to find a column of a table by its name, by the table's type."""
+        self.columns: dict[type, Any] = {}
+        """How to find a column of a table: a `columns.Indexer` by type."""
         self.readable: dict[type, Describe] = {}
         """Types of other libraries whose memory NumPy reads by the buffer protocol."""
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from tensortoll.capture.arrays.seen import Seen, bytes_read, changes
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.counting.sums import Sums
-from tensortoll.capture.runtime.judging import Lent, add, judge, with_transfer
+from tensortoll.capture.runtime.judging import Lent, add, with_transfer
 from tensortoll.capture.runtime.selections import selected
 from tensortoll.model import Kind
 
-_UNKNOWN: Final = Seen(Kind("", ""), None, 0, (), (), swapped=False, identity=0)
+UNKNOWN: Final = Seen(Kind("", ""), None, 0, (), (), swapped=False, identity=0)
+"""Stands for what tells what it is once it is asked for its elements."""
 
 
 def judge_store(
@@ -36,28 +34,11 @@ def judge_store(
         if seen.identity == source.identity:
             _settle(site, sums, seen, target, elapsed_ns)
             return
-    if target is None or not target.shape or source.kind is _UNKNOWN.kind:
+    if target is None or not target.shape or source.kind is UNKNOWN.kind:
         return
     if rule == "store result" and source.kind == target.kind:
         return  # a result of arithmetic, put where it belongs: nothing was converted
-    _count_store(site, source, target, elapsed_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """A table that a column is stored into. It is looked at again once that is done."""
-
-    table: weakref.ref[Any]
-    column: Callable[[Any, str], Seen | None]
-
-    def judge(self, site: Site, source: Seen, name: str, elapsed_ns: int, rule: str) -> None:
-        """Add up `table[name] = source`, where it stood before and comes from another library."""
-        table = self.table()
-        if table is None or type(name) is not str or rule == "store result":
-            return
-        target = self.column(table, name)
-        if target is not None and source.kind.library != target.kind.library:
-            judge(site, source, target, None, elapsed_ns, "convert")
+    count_store(site, source, target, elapsed_ns)
 
 
 def lends(value: object) -> Seen | None:
@@ -68,14 +49,14 @@ def lends(value: object) -> Seen | None:
     kind = type(value)
     if kind.__module__ in {"builtins", "numpy"} or not hasattr(kind, "__array__"):
         return None
-    return _UNKNOWN._replace(identity=id(value))
+    return UNKNOWN._replace(identity=id(value))
 
 
 def judge_into(site: Site, inputs: list[Seen], elapsed_ns: int) -> None:
     """Add up `np.copyto(target, source)`."""
     if len(inputs) > 1 and inputs[0].span is not None:
         target, source = inputs[:2]
-        _count_store(site, source, target, elapsed_ns)
+        count_store(site, source, target, elapsed_ns)
 
 
 def judge_lent_into(site: Site, lent: Lent, inputs: list[Seen]) -> None:
@@ -89,7 +70,7 @@ def _settle(site: Site, sums: Sums, seen: Seen, target: Seen | None, elapsed_ns:
     if sums.outcome == "view":
         sums.count -= 1
         if target is not None and target.shape:
-            _count_store(site, seen, target, elapsed_ns)
+            count_store(site, seen, target, elapsed_ns)
     elif target is not None:
         sums.copies += 1
         sums.read += seen.handed
@@ -97,7 +78,8 @@ def _settle(site: Site, sums: Sums, seen: Seen, target: Seen | None, elapsed_ns:
         sums.elapsed_ns += elapsed_ns
 
 
-def _count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> None:
+def count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> None:
+    """Add up elements that were written into an array that stands."""
     if source.span is None:
         if target.shape and source.shape:
             add(site, source, target, "copy", ("parse",), 0, target.nbytes, elapsed_ns)
