@@ -266,6 +266,29 @@ def test_what_converts_nothing_is_silent() -> None:
 
 
 SITUATIONS = {
+    "list(map(f, [odd, odd]))": ("map(f, [odd, odd])", 2, 2 * F, "main"),
+    "import functools\nh = functools.partial(jax.jit(lambda a, b: a + b), odd)\nh(odd)": (
+        "h(odd)",
+        2,
+        2 * F,
+        "main",
+    ),
+    "import functools\nlist(map(functools.partial(f), [odd] * 3))": (
+        "map(functools.partial(f), [odd] * 3)",
+        3,
+        3 * F,
+        "main",
+    ),
+    "jax.tree.map(f, {'a': odd, 'b': [odd]})": (
+        "jax.tree.map(f, {'a': odd, 'b': [odd]})",
+        2,
+        2 * F,
+        "main",
+    ),
+    "from concurrent.futures import ThreadPoolExecutor as P\n"
+    "with P(2) as p: list(p.map(f, [odd] * 4))": ("p.map(f, [odd] * 4)", 4, 4 * F, "thread"),
+    "from concurrent.futures import ThreadPoolExecutor as P\n"
+    "with P(2) as p: p.submit(f, odd).result()": ("p.submit(f, odd)", 1, F, "thread"),
     "for b in (odd, odd, odd): f(b)": ("f(b)", 3, 3 * F, "main"),
     "def g(a):\n    return jnp.asarray(a)\nfor _ in range(2): g(even)": (
         "jnp.asarray(a)",

@@ -148,7 +148,20 @@ def _hands_nothing_on(node: ast.Call) -> bool:
     return all(map(is_plain, values))
 
 
+def _as_written(node: ast.expr) -> ast.expr:
+    """Return an expression without what stands around it to tell of it."""
+    while (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Constant)
+        and node.args
+    ):
+        node = node.args[0]
+    return node
+
+
 def _shown(function: ast.expr) -> str:
+    function = _as_written(function)
     parts = dotted(function)
     if parts is not None:
         return ".".join(parts)

@@ -112,7 +112,7 @@ class _Rewriter(Statements):
         self._names = names
         self._keyed = any(map(names.in_play, self._rewrites.keyed))
         self._reads = any(map(names.in_play, rewrites.read_from))
-        self._hands = any(map(names.mentions, rewrites.takers))
+        self._hands = any(map(names.reaches, rewrites.takers))
         self._compiled = handed_to_compilers(names.tree)
 
     # ------------------------------------------------------------------- expressions

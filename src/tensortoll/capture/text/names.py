@@ -7,12 +7,18 @@ made by an assignment. Nothing is run to find out.
 from __future__ import annotations
 
 import ast
+import contextlib
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.sources import is_library
+
+MOST_HELD: Final = 1_000
+"""Attributes of one object that are looked at."""
 
 
 class Names:
@@ -54,6 +60,19 @@ class Names:
         return library in sys.modules and any(
             _library(value) == library for value in tuple(self._namespace.values())
         )
+
+    def reaches(self, library: str) -> bool:
+        """Say whether the text mentions a library, or names the user's own objects that hold one's.
+
+        A function that a library has compiled may be an attribute of a model, or stand in a module.
+        """
+        if self.mentions(library):
+            return True
+        if library not in sys.modules:
+            return False
+        imported = (sys.modules.get(known) for known in self._imported.values())
+        values = (*tuple(self._namespace.values()), *imported)
+        return any(_library(one) == library for value in values for one in _held_by(value))
 
     def _in_namespace(self, name: str) -> str | None:
         value = self._namespace.get(name)
@@ -97,6 +116,27 @@ def _library(value: object) -> str:
         name = getattr(value, "__module__", None) if named else kind.__module__
     home = name.partition(".")[0] if isinstance(name, str) else ""
     return home.removesuffix("lib") if home == "jaxlib" else home
+
+
+def _held_by(value: object) -> Iterator[object]:
+    """Yield what an object of the user's own, its class or a module holds. Runs none of its code.
+
+    Nothing is looked for in libraries, which hold much of others.
+    """
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        if not is_library(getattr(vars(value).get("__spec__"), "origin", None) or ""):
+            yield from itertools.islice(tuple(vars(value).values()), MOST_HELD)
+        return
+    home = sys.modules.get(kind.__module__)
+    origin = None if home is None else vars(home).get("__file__")
+    if kind.__module__ != "__main__" and (not isinstance(origin, str) or is_library(origin)):
+        return
+    stored: Any = {}
+    with contextlib.suppress(AttributeError):  # it has none of its own
+        stored = object.__getattribute__(value, "__dict__")
+    own = tuple(stored.values()) if type(stored) is dict else ()
+    yield from itertools.islice((*own, *tuple(vars(kind).values())), MOST_HELD)
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import FrameType, FunctionType, MethodType
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from tensortoll.capture.probes.jax.kinds import (
 )
 from tensortoll.capture.probes.jax.memory import Sharing
 from tensortoll.capture.probes.jax.operators import add_leaf, device_of
-from tensortoll.capture.rewriting.handing import Handing
+from tensortoll.capture.probes.jax.references import StandIn, calls_what_it_is_given, unbound
+from tensortoll.capture.rewriting.handing import HANDED, Handing
 from tensortoll.capture.text.sources import is_own, short_file
 
 COMPILED: Final = frozenset(("PjitFunction", "Compiled"))
@@ -60,13 +62,48 @@ class Calls:
 
     def called(self, call: Handing, frame: FrameType, function: Any) -> Any:
         """Note a call of JAX's; return the hook of a function that was named before the watch."""
-        known = self._kind(function)
-        if known:
-            hook = self._replaced.get(id(function))
+        if calls_what_it_is_given(function):
+            return functools.partial(self._handing_on, call, function)
+        called, held = unbound(function)
+        known = self._kind(called)
+        if known and (called is function or known == _CERTAIN):
+            hook = self._replaced.get(id(called))
             if hook is not None:
-                return hook
+                return hook if called is function else function
             self._now.push(Note(id(frame), call.number, certain=known == _CERTAIN))
+            for value in held:
+                self.handed(call, frame, value)
         return function
+
+    def _handing_on(self, call: Handing, caller: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call what calls its first argument; where that is compiled, with what tells of it."""
+        if args and self._kind(unbound(args[0])[0]) == _CERTAIN:
+            args = (StandIn(args[0], functools.partial(self._around, call)), *args[1:])
+        return caller(*args, **kwargs)
+
+    def _around(self, call: Handing, function: Any, args: Any, kwargs: Any) -> Any:
+        """Call a compiled function for somebody else, and count what it takes in."""
+        if HANDED.to is not self:  # the watch has ended meanwhile
+            return function(*args, **kwargs)
+        note = Note(0, call.number, certain=True)
+        self._now.push(note)
+        try:
+            for value in (*unbound(function)[1], *args, *kwargs.values()):
+                if type(value) is not array_type():
+                    for one in ndarrays(value):
+                        add_leaf(note, one)
+        except Exception as error:
+            self._context.recorder.fault("jax references", error)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException:
+            self._now.pop(note)
+            raise
+        try:
+            self._settle(call, note, result)
+        except Exception as error:
+            self._context.recorder.fault("jax references", error)
+        return result
 
     def handed(self, call: Handing, frame: FrameType, value: Any) -> None:
         """Note the ndarrays in an argument."""
@@ -82,9 +119,11 @@ class Calls:
         if not now.notes:
             return
         note = now.find(id(frame), call.number)
-        if note is None:
-            return
-        now.pop(note)
+        if note is not None:
+            self._settle(call, note, result)
+
+    def _settle(self, call: Handing, note: Note, result: Any) -> None:
+        self._now.pop(note)
         if not note.leaves:
             return
         table = self._context.recorder.local.table
