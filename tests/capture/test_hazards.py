@@ -138,6 +138,61 @@ a=np.zeros(9)
 t=torch.from_dlpack(a)
 a[0]=1  # 3
 
+# tensor of a bytearray
+ba=bytearray(800)
+t=torch.frombuffer(ba,dtype=torch.float32)
+ba[5]=9  # 3
+
+# tensor of a bytearray, through the tensor
+ba=bytearray(800)
+t=torch.asarray(ba)
+t.add_(1)  # 3
+
+# tensor of a view of a bytearray
+ba=bytearray(800)
+t=torch.frombuffer(memoryview(ba),dtype=torch.float32)
+ba[7]=1  # 3
+
+# array.array
+import array
+ba=array.array("d",range(100))
+r=np.frombuffer(ba)
+ba[5]=9  # 4
+
+# tensor of an array.array
+import array
+ba=array.array("d",range(100))
+t=torch.frombuffer(ba,dtype=torch.float64)
+t[5]=9  # 4
+
+# memoryview
+m=memoryview(bytearray(80))
+r=np.asarray(m)
+m[3]=1  # 3
+
+# np.from_dlpack
+t=torch.zeros(50)
+r=np.from_dlpack(t)
+t[3]=1  # 3
+
+# np.from_dlpack of a slice
+t=torch.zeros(50)
+r=np.from_dlpack(t[2:])
+r[3]=1  # 3
+
+# np.from_dlpack, another view is left
+t=torch.zeros(50)
+u=t[10:20]
+r=np.from_dlpack(t)
+del t
+r[12]=1  # 4
+
+# transposed in place before
+a=np.zeros((5,6,7))
+t=torch.from_numpy(a)
+t.transpose_(0,1)
+a[3]=1  # 3
+
 # try
 a=np.zeros(9)
 t=torch.from_numpy(a)
@@ -374,6 +429,72 @@ b=bytes(16)
 r=np.frombuffer(b,np.uint8).copy()
 r[0]=1
 
+# buffer gone
+ba=bytearray(80)
+t=torch.frombuffer(ba,dtype=torch.uint8)
+del ba
+t[0]=1
+
+# buffer nobody had
+t=torch.frombuffer(bytearray(80),dtype=torch.uint8)
+t[0]=1
+
+# view of a buffer gone
+m=memoryview(bytearray(80))
+t=torch.frombuffer(m,dtype=torch.uint8)
+del m
+t[0]=1
+
+# array.array gone
+import array
+t=torch.asarray(array.array("d",range(100)))
+t[0]=1
+
+# other memory under the tensor
+ba=bytearray(80)
+t=torch.frombuffer(ba,dtype=torch.uint8)
+t.data=torch.zeros(80,dtype=torch.uint8)
+t[0]=1
+ba[1]=1
+del ba
+t[2]=2
+
+# grown
+ba=bytearray(80)
+t=torch.frombuffer(ba,dtype=torch.uint8).clone()
+ba+=bytes(8000)
+ba[0]=1
+
+# np.from_dlpack of a temporary
+r=np.from_dlpack(torch.zeros(50))
+r[3]=1
+
+# np.from_dlpack, gone
+t=torch.zeros(50)
+r=np.from_dlpack(t)
+del t
+r[3]=1
+
+# only the order changed
+a=np.arange(24.).reshape(2,3,4)
+t=torch.from_numpy(a)
+t.transpose_(0,1)
+a.shape=(24,)
+t.unsqueeze_(0)
+
+# moved to other memory
+t=torch.arange(50.)
+r=t.numpy().copy()
+t.share_memory_()
+t[0]=5
+
+# set to other memory
+a=np.zeros(50)
+t=torch.from_numpy(a)
+t.set_(torch.ones(50,dtype=torch.float64))
+t[0]=5
+a[0]=1
+
 # other array
 a=np.zeros(50)
 t=torch.from_numpy(a)
@@ -434,6 +555,79 @@ import pandas as pd
 s=np.zeros(2000)
 b=pd.Series(s,copy=False)
 s[5]=6.0  # 4
+
+# JAX's memory under a tensor
+import jax.numpy as jnp
+j=jnp.zeros(50)
+t=torch.from_dlpack(j)
+t[0]=1  # 4
+
+# JAX's memory under a tensor, by its buffer
+import jax.numpy as jnp
+j=jnp.zeros(50)
+t=torch.asarray(j)
+t[0]=1  # 4
+
+# JAX's memory that nobody had
+import jax.numpy as jnp
+t=torch.from_dlpack(jnp.zeros(50))
+t[0]=1
+u=torch.asarray(jnp.zeros(50))
+u[0]=1
+
+# an array below an image
+from PIL import Image
+s=np.zeros((50,60),np.uint8)
+b=Image.fromarray(s)
+s[3,3]=1  # 4
+
+# an array below an image with colours
+from PIL import Image
+s=np.zeros((50,60,4),np.uint8)
+b=Image.fromarray(s)
+s[3,3]=1  # 4
+
+# a buffer below an image
+from PIL import Image
+s=bytearray(3000)
+b=Image.frombuffer("L",(60,50),s,"raw","L",0,1)
+s[4]=4  # 4
+
+# an image that takes memory of its own to be written
+from PIL import Image
+s=np.zeros((50,60),np.uint8)
+b=Image.fromarray(s)
+b.putpixel((3,3),1)
+s[3,3]=5
+
+# an image that was copied
+from PIL import Image
+s=np.zeros((50,60,3),np.uint8)
+b=Image.fromarray(s)
+s[3]=5
+c=np.asarray(b)
+b.putpixel((3,3),(1,2,3))
+
+# an image whose array is gone
+from PIL import Image
+s=np.zeros((50,60),np.uint8)
+b=Image.fromarray(s)
+del s
+b.putpixel((3,3),1)
+
+# an array below a column, gone
+import pandas as pd
+s=np.zeros(2000)
+b=pd.Series(s,copy=False)
+del s
+b.iloc[0]=6
+
+# a column that was given other memory
+import pandas as pd
+s=pd.DataFrame({"a":np.zeros(50)})
+b=s["a"].to_numpy()
+s["a"]=np.ones(50)
+s.loc[:,"a"]=np.full(50,7.0)
 
 # an array below Arrow
 import pyarrow as pa
@@ -513,6 +707,50 @@ def test_looking_takes_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = run(f"{HEAD}{text}\n", "<cell>", {"__name__": "__main__"})
     assert outcome.recording.hazards == ()
     assert writes.BLIND_SPOT in outcome.recording.blind_spots
+
+
+def test_of_the_largest_memory_only_samples_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that a sample shows is told; that others may be missed is said."""
+    from tensortoll.capture.hazards import aliases, contents
+
+    for module in (aliases, contents):
+        monkeypatch.setattr(module, "LARGEST", 16 << 20)
+    text = (
+        "a = np.zeros(24 << 20, np.uint8)\nt = torch.from_numpy(a)\na[:] = 1\nb = a.sum()\n"
+        "c = np.zeros((6000, 6000))[:, ::2]\nu = torch.from_numpy(c)\nc[0] = 1"
+    )
+    recording = run(f"{HEAD}{text}\n", "<cell>", {"__name__": "__main__"}).recording
+    assert [(4, 3)] == [(one.write_line, one.alias_line) for one in recording.hazards]
+    assert aliases.SAMPLED in recording.blind_spots
+    assert recording.faults == ()
+
+
+MAPPED = {
+    "a file": "a = np.memmap(tempfile.mktemp(), np.float32, 'w+', shape=(1000,))\n"
+    "t = torch.from_numpy(a)\na[3] = 1",
+    "another process": "a = torch.zeros(1000).share_memory_()\nt = a.numpy()\na[3] = 1",
+}
+
+
+@pytest.mark.parametrize("text", MAPPED.values(), ids=MAPPED)
+def test_memory_that_others_may_write_is_not_looked_at(text: str) -> None:
+    """No line may be blamed for what another process wrote; that this is out of sight is said."""
+    from tensortoll.capture.hazards import aliases
+
+    outcome = run(f"{HEAD}import tempfile\n{text}\n", "<cell>", {"__name__": "__main__"})
+    assert outcome.error is None
+    assert outcome.recording.hazards == ()
+    assert aliases.MAPPED in outcome.recording.blind_spots
+
+
+def test_what_is_written_is_called_by_its_name() -> None:
+    """Of `frombuffer` the data, and not what stands before them."""
+    text = (
+        "from PIL import Image\nraw = bytearray(3000)\n"
+        'picture = Image.frombuffer("L", (60, 50), raw, "raw", "L", 0, 1)\nraw[4] = 4'
+    )
+    [one] = hazards(text)
+    assert (one.written, one.aliased) == ("raw", "picture")
 
 
 def test_the_users_values_are_what_they_were() -> None:

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 import ast
+import mmap
 import re
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import Located
-from tensortoll.capture.hazards.contents import checksum, is_readable, shares_elements
+from tensortoll.capture.hazards.contents import LARGEST, checksum, readable, shares_elements
 from tensortoll.capture.hazards.sides import (
+    AddressSide,
     BufferSide,
+    CapsuleSide,
+    Describe,
     ObjectSide,
     Side,
     StorageSide,
     held_by_array,
+    held_by_image,
 )
 from tensortoll.capture.text.signs import parsed
 from tensortoll.model import Place
 
-Describe = Callable[[object], Seen | None]
-"""Returns an array of any library in numbers."""
-
+MAPPED: Final = (
+    "Memory is shared that lies in a file, or where other processes may write: it is not looked "
+    "at, and writes to it are not told."
+)
+SAMPLED: Final = (
+    "More than 1 GiB of memory is shared: only samples of it are looked at, so some lines that "
+    "write to it may be missing."
+)
 _TARGET: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(?::[^=]*)?=\s*$")
+
+
+class Handed(NamedTuple):
+    """What a call was given and what it made, until it is looked at whether they share memory."""
+
+    located: Located
+    origin: weakref.ref[Any] | None
+    """None for what has no weak references."""
+    result: weakref.ref[Any]
+    buffer: Seen | None = None
+    """What a `bytearray` was when it was given, in numbers."""
+
+
+class Layout(NamedTuple):
+    """How an array lies."""
+
+    start: int
+    shape: tuple[int, ...]
+    strides: tuple[float, ...]
 
 
 class Alias:
     """One pair. Holds weak references only."""
 
-    __slots__ = ("_result", "names", "origin", "place", "result", "state", "versions")
+    __slots__ = tuple(
+        "_layout _moved _origin_at _result names origin place result state versions".split()
+    )
 
     def __init__(
         self, located: Located, origin: Side, result: Side, reference: weakref.ref[Any]
@@ -48,21 +79,44 @@ class Alias:
         self.origin = origin
         self.result = result
         self._result = reference
+        self._layout: Layout | None = None
+        self._origin_at: int | None = None
+        self._moved = False
         self.state: tuple[int, int] | None = None
         """The checksum at the last look."""
         self.versions: tuple[int | None, int | None] = (None, None)
 
-    def is_alive(self) -> bool:
-        """Say whether both ends are within somebody's reach."""
-        return self.result.is_alive() and self.origin.is_alive()
+    def is_alive(self, describe: Describe) -> bool:
+        """Say whether both ends are within somebody's reach, and in the same memory."""
+        # The result first: while it lies where it lay, it keeps the origin's memory alive.
+        return self.result.is_alive() and self._stays(describe) and self.origin.is_alive()
+
+    def _stays(self, describe: Describe) -> bool:
+        """Say whether both ends lie where they lay: `t.data = other` and the like move one."""
+        found = readable(describe(self._result()))
+        if found is None or found.span is None or self._moved:
+            return False
+        start = found.span.start
+        if self._layout is not None and self._layout.start != start:
+            self._moved = True
+            return False
+        at = self.origin.where(describe)
+        if self._origin_at is None:
+            self._origin_at = at
+        self._moved = at is not None and at != self._origin_at
+        layout = Layout(start, found.shape, found.strides)
+        if self._layout != layout:
+            self._layout, self.state = layout, None  # the elements come in another order
+        return not self._moved
 
     def look(self, describe: Describe) -> bool:
-        """Take note of the elements as they are; say whether they changed since the last look."""
-        result = self._result()
-        seen = None if result is None else describe(result)
+        """Take note of the elements as they are; say whether they changed since the last look.
+
+        To be asked of a pair that is alive.
+        """
+        found = readable(describe(self._result()))
         before = self.state
-        self.state = None if seen is None or not is_readable(seen) else checksum(seen)
-        del result
+        self.state = None if found is None else checksum(found)
         return before is not None and self.state is not None and before != self.state
 
     def look_at_versions(self) -> tuple[bool, bool]:
@@ -76,54 +130,70 @@ class Alias:
         return one, other
 
 
-def aliased(
-    located: Located,
-    origin: weakref.ref[Any] | None,
-    result: weakref.ref[Any],
-    describe: Describe,
-) -> Alias | None:
+def aliased(handed: Handed, describe: Describe, blind_spot: Callable[[str], None]) -> Alias | None:
     """Return the pair that a call made, or None where its ends share nothing or are gone."""
-    made = result()
-    if made is None:
+    made = handed.result()
+    seen = readable(describe(made))
+    if made is None or seen is None or seen.span is None:
         return None
-    source = None if origin is None else origin()
-    seen = describe(made)
-    if seen is None or not is_readable(seen) or made is source or _is_mapped(made):
+    source = None if handed.origin is None else handed.origin()
+    if made is source:
         return None
-    side = _origin_of(source, origin, made, seen, result, describe)
+    side = _origin_of(handed, source, made, seen, describe)
     if side is None:
         return None
-    pair = Alias(located, side, ObjectSide(result, 0), result)
+    if _is_mapped(made) or _is_mapped(source):
+        blind_spot(MAPPED)
+        return None
+    if seen.span.stop - seen.span.start > LARGEST:
+        blind_spot(SAMPLED)
     del made, source
-    return pair
+    return Alias(handed.located, side, ObjectSide(handed.result, 0), handed.result)
 
 
 def _origin_of(
-    source: Any,
-    origin: weakref.ref[Any] | None,
-    made: Any,
-    seen: Seen,
-    result: weakref.ref[Any],
-    describe: Describe,
+    handed: Handed, source: Any, made: Any, seen: Seen, describe: Describe
 ) -> Side | None:
     base = _foreign_base(made)
-    if type(base).__module__.partition(".")[0] == "torch":
+    if _library(base) == "torch":
         return StorageSide(base, held_by_array())
     if source is None:
-        return BufferSide(result) if isinstance(base, bytearray | memoryview) else None
-    before = describe(source)
-    if (
-        before is None
-        or not is_readable(before)
-        or before.kind.library == seen.kind.library
-        or _is_mapped(source)
-        or not shares_elements(before, seen)
-        or origin is None
-    ):
+        return _buffer_of(handed, base, made, seen)
+    before = readable(describe(source))
+    if before is None or handed.origin is None or before.kind.library == seen.kind.library:
+        return None
+    if not shares_elements(before, seen):
         return None
     if before.kind.library == "torch":
-        return StorageSide(source, held_by_array())
-    return ObjectSide(origin, 1)
+        by_capsule = type(base).__name__ == "PyCapsule"
+        return CapsuleSide(source) if by_capsule else StorageSide(source, held_by_array())
+    return ObjectSide(handed.origin, _held(handed, source, made))
+
+
+def _buffer_of(handed: Handed, base: Any, made: Any, seen: Seen) -> Side | None:
+    """Return the `bytearray` that an array lies in."""
+    if isinstance(base, bytearray | memoryview):
+        return BufferSide(handed.result)
+    buffer, library = handed.buffer, _library(made)
+    if buffer is None or library == "numpy" or not shares_elements(buffer, seen):
+        return None
+    return AddressSide(buffer.identity, held_by_image() if library == "PIL" else 1)
+
+
+def _held(handed: Handed, source: Any, made: Any) -> int:
+    """Return how often what was made of an object refers to it."""
+    library = _library(made)
+    if library == "PIL":
+        return held_by_image()
+    if type(source) is memoryview and library == "numpy":
+        return 0  # NumPy holds what is below
+    if _library(source) in {"jax", "jaxlib"} and library == "torch":
+        return int(handed.located.name == "asarray")  # a capsule holds the memory alone
+    return 1
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
 
 
 def _foreign_base(array: Any) -> Any:
@@ -137,14 +207,16 @@ def _foreign_base(array: Any) -> Any:
 
 
 def _is_mapped(array: Any) -> bool:
-    """Say whether looking at an array would read a file."""
+    """Say whether an array lies in a file, or where other processes may write."""
     import numpy as np
 
-    while array is not None:
-        if isinstance(array, np.memmap):
-            return True
-        array = getattr(array, "base", None) if isinstance(array, np.ndarray) else None
-    return False
+    while isinstance(array, np.ndarray):
+        array = array.base
+    if isinstance(array, memoryview):
+        array = array.obj
+    if _library(array) == "torch":
+        return bool(array.is_shared())
+    return isinstance(array, mmap.mmap)
 
 
 def names_of(located: Located) -> tuple[str, str]:
@@ -155,6 +227,8 @@ def names_of(located: Located) -> tuple[str, str]:
     if isinstance(node, ast.Call):
         method = located.operation.startswith(".") and isinstance(node.func, ast.Attribute)
         given = [node.func.value] if method else node.args  # type: ignore[attr-defined]
+        # `Image.frombuffer("L", (width, height), data)`
+        given = [one for one in given if not isinstance(one, ast.Constant | ast.Tuple)]
         origin = ast.unparse(given[0]) if given else ""
     elif isinstance(node, ast.Attribute):
         origin = ast.unparse(node.value)

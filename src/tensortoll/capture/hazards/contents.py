@@ -11,7 +11,7 @@ from tensortoll.capture.arrays.seen import Seen
 WHOLE: Final = 8 << 20
 """Bytes up to which every byte is in the checksum one by one; 3 ms on a slow core."""
 LARGEST: Final = 1 << 30
-"""Memory beyond this is left alone."""
+"""Of memory beyond this only samples are read."""
 _BLOCK: Final = 1 << 16
 _BLOCKS: Final = 64
 MOST_WORK: Final = 10_000
@@ -43,16 +43,23 @@ def stand_in(seen: Seen) -> Any:
     return np.asarray(Lying())
 
 
-def is_readable(seen: Seen) -> bool:
-    """Say whether the elements lie in one piece of this machine's memory, not too large."""
-    return (
-        seen.span is not None
-        and 0 < seen.span.stop - seen.span.start <= LARGEST
-        and len(seen.strides) == len(seen.shape)
-        and 0 < seen.nbytes <= LARGEST
-        and seen.kind.device.startswith("cpu")
-        and seen.kind.dtype not in {"object", "str"}
-    )
+def readable(seen: Seen | None) -> Seen | None:
+    """Return an array whose elements can be read: in one piece of this machine's memory.
+
+    None for any other, and for large ones whose elements lie apart, which would have to be copied.
+    """
+    if seen is None or seen.span is None or not seen.nbytes:
+        return None
+    if not seen.kind.device.startswith("cpu") or seen.kind.dtype in {"object", "str"}:
+        return None
+    length = seen.span.stop - seen.span.start
+    if len(seen.strides) != len(seen.shape):
+        if length != seen.nbytes:
+            return None
+        # All of the span is elements, in whatever order: that of an image, a column.
+        seen = seen._replace(shape=(length,), strides=(1,))
+    whole = length == seen.nbytes
+    return seen if length and (whole or length <= LARGEST) else None
 
 
 def shares_elements(one: Seen, other: Seen) -> bool:
@@ -70,7 +77,8 @@ def checksum(seen: Seen) -> tuple[int, int]:
     """Return a number that changes when an element does.
 
     Of large arrays it is the sum of all words, which no change of a value keeps but by chance, and
-    a checksum of blocks, which sees elements change places.
+    a checksum of blocks, which sees elements change places. Of the largest it is the blocks alone:
+    then it may stay the same though an element changes, and never the other way round.
     """
     import numpy as np
 
@@ -85,4 +93,5 @@ def checksum(seen: Seen) -> tuple[int, int]:
     sampled = 0
     for start in range(0, len(flat) - _BLOCK + 1, step):
         sampled = zlib.crc32(flat[start : start + _BLOCK], sampled)
-    return zlib.crc32(flat[-8:], sampled), int(np.add.reduce(words))
+    total = int(np.add.reduce(words)) if len(flat) <= LARGEST else 0
+    return zlib.crc32(flat[-8:], sampled), total

@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any, Final
 
 from tensortoll.capture.counting.recorder import Located
-from tensortoll.capture.hazards.aliases import Alias, Describe, aliased
+from tensortoll.capture.hazards.aliases import Alias, Handed, aliased
+from tensortoll.capture.hazards.sides import Describe
 from tensortoll.capture.runtime.expressions import RUNNING
 from tensortoll.capture.text.sources import Sources
 from tensortoll.model import Hazard, Place, Source
@@ -87,12 +88,10 @@ class Writes:
             blind_spot: Told of what could not be seen.
         """
         self._sources = sources
-        self._describe = describe
+        self._describe: Describe = lambda value: describe(value) or RUNNING.describe(value)
         self._fault = fault
         self._blind_spot = blind_spot
-        self._fresh: deque[tuple[Located, weakref.ref[Any] | None, weakref.ref[Any]]] = deque(
-            maxlen=_WAITING
-        )
+        self._fresh: deque[Handed] = deque(maxlen=_WAITING)
         self._found: dict[tuple[Source, int, Place], Hazard] = {}
         self._lock = threading.Lock()
         self._thread = 0
@@ -140,11 +139,12 @@ class Writes:
             made = weakref.ref(result)
         except TypeError:
             return
+        source = buffer = None
         try:
             source = None if origin is None else weakref.ref(origin)
         except TypeError:
-            source = None
-        self._fresh.append((located, source, made))
+            buffer = RUNNING.describe(origin) if type(origin) is bytearray else None
+        self._fresh.append(Handed(located, source, made, buffer))
         FLAG.alive = True
 
     def look(self, place: Place | None, target: str = "") -> None:
@@ -183,7 +183,7 @@ class Writes:
             if _ALIASES:
                 self._blind_spot(BLIND_SPOT)
         for alias in tuple(_ALIASES):
-            if not alias.is_alive():
+            if not alias.is_alive(self._describe):
                 _ALIASES.remove(alias)
             elif affordable:
                 if alias.look(self._describe) and known and alias not in new and place is not None:
@@ -208,7 +208,7 @@ class Writes:
     def _take_in(self) -> list[Alias]:
         new = []
         while self._fresh:
-            pair = aliased(*self._fresh.popleft(), self._describe)
+            pair = aliased(self._fresh.popleft(), self._describe, self._blind_spot)
             if pair is not None:
                 _ALIASES.append(pair)
                 new.append(pair)
