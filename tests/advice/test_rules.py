@@ -45,6 +45,12 @@ KERAS = (
     "import keras\nmodel = keras.Sequential([keras.Input((500,)), keras.layers.Dense(4)])\n"
     "wide = np.ones((2_000, 500))\n"
 )
+MODULE = (
+    "class Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "        self.fc = torch.nn.Linear(500, 2)\n    def forward(self, x):\n"
+    "        return self.fc(x.float())\nnet = Net()\n"
+)
+TWO_USES = MODULE.replace("self.fc(x.float())", "self.fc(x.float()).double() + x.sum()")
 PICTURE = "from PIL import Image\npicture = Image.fromarray(np.full((900, 900, 3), 7, np.uint8))\n"
 DEEP = "deep = [[r + c / 10 for c in range(400)] for r in range(500)]\n"
 MAY_BE_UNTRIED = ("TT201", "TT202", "TT602")
@@ -122,6 +128,14 @@ FIRES = {
         (
             f"{KERAS}out = model(wide, training=False)",
             "out = model(wide.astype(np.float32), training=False)",
+        ),
+        (
+            f"{MODULE}t = torch.from_numpy(doubles)\nfor turn in range(5):\n    out = net(t)",
+            "hoist `t = t.float()` out of the loop of line 19",
+        ),
+        (
+            f"{MODULE}y = np.ones((3_000, 500))\nt = torch.from_numpy(y)\nout = net(t)",
+            "y = np.ones((3_000, 500), dtype=np.float32)",
         ),
     ],
     "TT202": [
@@ -250,6 +264,10 @@ SILENT = {
     "TT203": [
         f"{KERAS}out = model(wide.astype(np.float32))",
         f"{KERAS}out = model(rng.random((3, 500), dtype=np.float32))",
+        f"{MODULE}t = torch.from_numpy(x)\nfor turn in range(5):\n    out = net(t)",
+        f"{MODULE}t = torch.from_numpy(doubles)\nfor n in range(5):\n    out = net(t)\n    t += n",
+        f"{TWO_USES}t = torch.from_numpy(doubles)\nfor turn in range(5):\n    out = net(t)",
+        f"{MODULE}y = np.ones((3_000, 500))\nout = net(torch.from_numpy(y))\nprint(y.sum())",
         f"{KERAS}large = keras.layers.Dense(4, dtype='float64')\nout = large(wide)",
     ],
     "TT202": [

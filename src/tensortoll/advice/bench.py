@@ -108,13 +108,18 @@ class Bench:
         self.namespace[node.id] = found
         return True
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory the stand-ins take, about."""
+        return sum(map(standins.needed_bytes, self._wanted.values()))
+
     def fill(self) -> None:
         """Make the stand-ins.
 
         Raises:
             CannotTryError: If they would take too much memory, or can't be made.
         """
-        needed = sum(map(standins.needed_bytes, self._wanted.values()))
+        needed = self.nbytes
         if needed > min(MOST_BYTES, _free_bytes() // SHARE_OF_MEMORY):
             msg = f"its arrays of {needed // 1_000_000:,} MB are too large to make again"
             raise CannotTryError(msg)
@@ -127,13 +132,17 @@ class Bench:
             msg = f"its arrays could not be made again: {error}"
             raise CannotTryError(msg) from error
 
-    def watched(self, **nodes: ast.expr) -> list[int]:
-        """Run expressions once each, keep their results by name, and say what each wrote, in bytes.
+    def watched(self, turns: int, **nodes: ast.expr) -> list[int]:
+        """Run expressions in turn, keep their results by name, and say what each writes, in bytes.
+
+        Args:
+            turns: How many times; the mean is told.
+            nodes: The expressions.
 
         Raises:
             CannotTryError: If one fails.
         """
-        lines = [f"{name} = {ast.unparse(node)}" for name, node in nodes.items()]
+        lines = [f"{name} = {ast.unparse(node)}" for name, node in nodes.items()] * turns
         try:
             outcome = run("\n".join(lines), NAME, self.namespace)
         except SyntaxError as error:  # an expression over several lines
@@ -142,10 +151,11 @@ class Bench:
             msg = f"it raised {type(outcome.error).__name__}: {outcome.error}"
             raise CannotTryError(msg) from outcome.error
         of_line = outcome.recording.of_line
-        return [
+        written = [
             sum(one.totals.bytes_written for one in of_line(number + 1))
-            for number in range(len(nodes))
+            for number in range(len(lines))
         ]
+        return [sum(written[number :: len(nodes)]) // turns for number in range(len(nodes))]
 
     def wait(self, result: Any) -> None:
         """Wait until what was begun is done: a result of JAX's, and every device of torch's."""

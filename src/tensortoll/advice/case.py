@@ -46,6 +46,11 @@ class Script:
             if isinstance(node, ast.alias):
                 yield (node.asname or node.name).partition(".")[0]
 
+    def uses(self, name: str) -> int:
+        """Return how many times a name is read, wherever."""
+        every = (one for one in ast.walk(self.text.tree) if isinstance(one, ast.Name))
+        return sum(1 for one in every if one.id == name and isinstance(one.ctx, ast.Load))
+
     def has(self, library: str) -> bool:
         """Say whether the source has a name for a library."""
         return self.names.resolve(ast.Name(self.spelled(library))) == library

@@ -14,6 +14,7 @@ from tensortoll.advice.rules.detours import DETOURS
 from tensortoll.advice.rules.devices import DEVICES
 from tensortoll.advice.rules.dtypes import DTYPES
 from tensortoll.advice.rules.loops import LOOPS
+from tensortoll.advice.rules.models import MODELS
 from tensortoll.advice.rules.objects import OBJECTS
 from tensortoll.advice.rules.reading import READING
 from tensortoll.advice.rules.rule import Rule
@@ -26,6 +27,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *LOOPS,
     *DETOURS,
     *DTYPES,
+    *MODELS,
     *TABLES,
     *READING,
     *DEVICES,

@@ -1,4 +1,4 @@
-"""TT2xx: dtypes."""
+"""TT201 and TT202: float64 by default, and values that a cast loses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from tensortoll.advice.case import Case, Proposal
-from tensortoll.advice.rules.origins import line_of_origin, made_as_float64
+from tensortoll.advice.rules.origins import made_as_float64
 from tensortoll.advice.rules.rule import Rule
-from tensortoll.advice.standins import Layer
 from tensortoll.capture.arrays.facts import Held
 from tensortoll.model import Conversion
 
@@ -19,7 +18,6 @@ LIMITS: Final = {
     for bits in (8, 16, 32, 64)
 }
 """Least and largest value by dtype."""
-SINGLES: Final = ("float32", "float16")
 ASSIGNMENTS: Final = frozenset(("assign", "assign_add", "assign_sub"))
 
 
@@ -172,67 +170,4 @@ assert torch.equal(cast, torch.from_numpy(singles))
 """,
 )
 
-# ------------------------------------------------------------------------------- TT203
-
-
-def _into_a_model(case: Case) -> Iterator[Proposal]:
-    row = case.row(_is_cast_by_keras)
-    call, argument = case.call, case.first
-    held = case.array(argument)
-    if row is None or call is None or argument is None or held is None or len(call.args) != 1:
-        return
-    if held.dtype != "float64" or held.class_name or row.route.target.dtype not in SINGLES:
-        return
-    if not all(isinstance(one.value, ast.Constant) for one in call.keywords):
-        return
-    function, written = case.written(call.func), case.written(argument)
-    numpy, dtype = case.script.spelled("numpy"), row.route.target.dtype
-    line = line_of_origin(case, written)
-    since = f", made at line {line}," if line else ""
-    better = f"{written}.astype({numpy}.{dtype})"
-    yield Proposal(
-        "TT203",
-        case.node,
-        f"{function}({better})",
-        f"`{written}`{since} is float64: Keras copies it as that, twice the bytes, and casts it "
-        "inside",
-        row.totals.count,
-        caveats=(f"better still, make `{written}` {dtype} where it is made",),
-        told=case.script.text.replaced(argument, better),
-        old=f"{function}({written})",
-        fresh={ast.unparse(call.func): Layer(dtype)},
-    )
-
-
-def _is_cast_by_keras(one: Conversion) -> bool:
-    route = one.route
-    keras = route.via is not None and route.via.startswith("keras/src/layers/")
-    return keras and route.implicit and "cast" in route.effects and route.origin.dtype == "float64"
-
-
-INTO_A_MODEL: Final = Rule(
-    "TT203",
-    "a float64 array handed to a Keras model that computes in float32",
-    _into_a_model,
-    "NumPy makes float64 unless it is told otherwise, and a Keras model computes in float32. "
-    "`model(x)` copies the array into the backend as it is, eight bytes for each number, and then "
-    "casts the copy. PyTorch does not cast: there the call raises, and what is reported is the "
-    "failure with its remedy.",
-    "Cast before the call, `model(x.astype(np.float32))`, so that half the bytes go in; or make "
-    "the array float32 from the start, which saves the cast as well.",
-    """
-import os
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-import keras
-import numpy as np
-
-model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(2)])
-doubles = np.linspace(0, 1, 50_000).reshape(1_000, 50)
-inside = model(doubles)                          # costly: copied as float64, then cast
-before = model(doubles.astype(np.float32))       # better: half the bytes are copied
-assert np.allclose(inside, before)
-""",
-    ("to try it the model is not run again: a layer that passes its input on stands for it",),
-)
-
-DTYPES: Final = (FLOAT64, LOSSY, INTO_A_MODEL)
+DTYPES: Final = (FLOAT64, LOSSY)

@@ -142,13 +142,14 @@ def call_that_made(case: Case, name: str) -> ast.Call | None:
     return None
 
 
-def line_of_origin(case: Case, name: str) -> int | None:
-    """Return the last line before a case that gives a value to a name."""
+def line_of_origin(case: Case, name: str, use: ast.AST | None = None) -> int | None:
+    """Return the last line before a use, or before the case, that gives a value to a name."""
+    before = getattr(use, "lineno", case.place.line)
     lines = [
         one.lineno
         for one in ast.walk(case.script.text.tree)
         if isinstance(one, ast.Assign)
-        and one.lineno < case.place.line
+        and one.lineno < before
         and any(isinstance(to, ast.Name) and to.id == name for to in ast.walk(one.targets[0]))
     ]
     return max(lines, default=None)
