@@ -60,6 +60,7 @@ FIRES = {
         ("t = torch.tensor(x)\nprint(t.mean())", "t = torch.from_numpy(x)"),
         ("t = torch.tensor(x / 2)\nt.mul_(2)", "t = torch.from_numpy(x / 2)"),
         ("x[0] = 1\nt = torch.tensor(x)", "t = torch.from_numpy(x)"),
+        ("with torch.inference_mode():\n    t = torch.tensor(x)", "t = torch.from_numpy(x)"),
         ("print(torch.tensor(x).sum())", "print(torch.from_numpy(x).sum())"),
         (
             "def load(a):\n    t = torch.tensor(a)\n    return t.sum()\nload(x)",
@@ -214,6 +215,7 @@ SILENT = {
         "p = torch.nn.Parameter(torch.tensor(x))",
         "x.flags.writeable = False\nt = torch.tensor(x)",
         "t = torch.from_numpy(x)",
+        "with torch.inference_mode():\n    t = torch.from_numpy(x).double()\n    u = t.float()",
         "t = torch.tensor(x, dtype=torch.float64)",
         f"{NET}net = Net()\nt = torch.tensor(x)\nnet.fit(t)",
         "t = torch.tensor(x[:3, :3])",

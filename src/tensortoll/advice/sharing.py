@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from typing import Any
 
 from tensortoll.advice.case import Case, Proposal
 from tensortoll.capture.arrays.facts import Held, Listed, fact_of
@@ -59,10 +61,12 @@ def _unchanged(case: Case, path: ast.expr) -> bool:
 
 def _was_written(case: Case, name: str) -> bool:
     """Say whether torch knows that a result was written in place, or will be trained."""
-    value = case.script.namespace.get(name)
+    value: Any = case.script.namespace.get(name)
     if type(value).__module__.partition(".")[0] != "torch":
         return False
-    return bool(getattr(value, "_version", 0)) or bool(getattr(value, "requires_grad", False))
+    if not isinstance(value, sys.modules["torch"].Tensor) or value.is_inference():
+        return False  # such tensors count no writes
+    return bool(value._version) or bool(value.requires_grad)
 
 
 def _is_returned(case: Case, results: frozenset[str]) -> bool:

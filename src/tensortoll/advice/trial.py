@@ -27,7 +27,8 @@ QUICK_BYTES: Final = 16_000_000
 """Beyond, one turn has to do: it takes a tenth of the time for trying."""
 BYTES_RATIO: Final = 0.9
 SLOWER: Final = 1.25
-"""A form that writes less may take so much longer and still win."""
+"""A form that writes less may take so much longer and still win; it loses where both its least and
+its middle time are beyond that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def tried(case: Case, proposal: Proposal, clock: Clock, deadline: float) -> Resu
             (times,) = timed(bench, (old,), clock, deadline, repeated=True)
             return Result(_middle(times), old_bytes, wins=True)
         before, after = timed(bench, (old, new), clock, deadline, repeated=proposal.count > 1)
-    less = new_bytes < BYTES_RATIO * old_bytes and min(after) < SLOWER * min(before)
+    less = new_bytes < BYTES_RATIO * old_bytes and not _is_slower(after, before)
     saved = _middle(before) - _middle(after)
     wins = less or _is_quicker(after, before)
     return Result(saved, old_bytes - new_bytes, wins, difference, not proposal.draws_anew)
@@ -117,4 +118,10 @@ def _middle(times: list[float]) -> int:
 def _is_quicker(one: list[float], other: list[float]) -> bool:
     return min(one) < TIME_RATIO * min(other) and (
         statistics.median(one) < TIME_MIDDLE * statistics.median(other)
+    )
+
+
+def _is_slower(one: list[float], other: list[float]) -> bool:
+    return min(one) >= SLOWER * min(other) and (
+        statistics.median(one) >= SLOWER * statistics.median(other)
     )

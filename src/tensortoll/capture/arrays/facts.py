@@ -171,7 +171,7 @@ def _of_torch(value: Any) -> Fact | None:
         address,
         writable=True,
         device=str(device),
-        print=value._version,
+        print=0 if value.is_inference() else value._version,  # which such tensors do not count
         class_name="" if own is torch.Tensor else own.__name__,
     )
 
