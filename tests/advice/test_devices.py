@@ -66,6 +66,10 @@ FIRES = {
             f"total = 0.0\n{LOOP}    total += loss.item() * len(x)",
             "`total += loss.detach() * len(x)` in the loop",
         ),
+        (
+            f"{LOOP}    losses.append(loss)\nmean = sum([one.item() for one in losses]) / 20",
+            "mean = sum(torch.stack(losses).tolist()) / 20",
+        ),
     ],
     "TT302": [
         ("g = x.pin_memory().to('fakegpu', non_blocking=True)", "g = x.to('fakegpu')"),
@@ -90,6 +94,8 @@ SILENT = {
         f"{LOOP}    losses.append(loss.item())\n    print(losses[-1])",
         f"{LOOP}    now = loss.item()\n    losses.append(now)\n    if now > 1e9: break",
         f"{LOOP}    if loss > 1e9: break",
+        f"{LOOP}    losses.append(loss.item())\nlosses.append(3.0)",
+        f"{LOOP}    losses.append(loss)\nbig = [one.item() for one in losses if one > 0]",
         # What is kept would be written anew in each turn.
         f"loss = d.sum()\n{TURNS}    loss += 1\n    losses.append(loss.item())",
         f"{TURNS}    one = d.view(-1).select(0, 0)\n    losses.append(one.item())\n    d += 1",

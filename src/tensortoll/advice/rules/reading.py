@@ -31,6 +31,7 @@ def _read_in_a_loop(case: Case) -> Iterator[Proposal]:
     tensor = _read_tensor(case, row)
     if row is None or tensor is None or row.totals.count < 2:  # noqa: PLR2004 - once is no loop
         return
+    yield from _listed(case, row, tensor)
     yield from _appended(case, row, tensor)
     yield from _summed(case, row, tensor)
 
@@ -47,6 +48,28 @@ def _read_tensor(case: Case, row: Conversion | None) -> ast.expr | None:
     if (function, whole) in {("float", False), ("int", True)} and row.route.origin.dtype != "bool":
         return case.first
     return None
+
+
+def _listed(case: Case, row: Conversion, tensor: ast.expr) -> Iterator[Proposal]:
+    """`[loss.item() for loss in losses]`."""
+    whole = case.script.text.parents.get(case.node)
+    if not isinstance(whole, ast.ListComp) or len(whole.generators) != 1:
+        return
+    [turn] = whole.generators
+    if turn.ifs or not isinstance(tensor, ast.Name) or not _is_named(turn.target, tensor.id):
+        return
+    kind = type(case.script.namespace.get(getattr(turn.iter, "id", "")))
+    if kind not in (list, tuple) or case.script.text.function(case.node) is not None:
+        return
+    torch, reads = case.script.spelled("torch"), min(row.totals.count, MOST_TOGETHER)
+    new = f"{torch}.stack({case.written(turn.iter)}).tolist()"
+    yield replace(
+        _proposal(case, row, tensor, "", "", turn.iter),
+        node=whole,
+        old=f"[{', '.join([case.written(case.node)] * reads)}]",
+        new=f"{torch}.stack([{', '.join([tensor.id] * reads)}]).tolist()",
+        told=case.script.text.replaced(whole, new),
+    )
 
 
 def _appended(case: Case, row: Conversion, tensor: ast.expr) -> Iterator[Proposal]:
@@ -160,7 +183,23 @@ def _loop_of(case: Case, name: str, begins: Callable[[ast.expr], bool]) -> ast.A
     if not inside or not isinstance(inside[-1], ast.For | ast.While):
         return None
     uses = [one for one in ast.walk(inside[-1]) if isinstance(one, ast.Name) and one.id == name]
-    return inside[-1] if len(uses) == 1 else None
+    return inside[-1] if len(uses) == 1 and not _is_gathered_elsewhere(case, name) else None
+
+
+def _is_gathered_elsewhere(case: Case, name: str) -> bool:
+    """Say whether another line appends or adds to the same."""
+    lines = {
+        one.lineno
+        for one in ast.walk(case.script.text.tree)
+        if (isinstance(one, ast.AugAssign) and _is_named(one.target, name))
+        or (
+            isinstance(one, ast.Call)
+            and isinstance(one.func, ast.Attribute)
+            and one.func.attr in {"append", "extend", "insert"}
+            and _is_named(one.func.value, name)
+        )
+    }
+    return len(lines) > 1
 
 
 def _is_new_each_turn(case: Case, tensor: ast.expr, loop: ast.AST) -> bool:
