@@ -197,6 +197,20 @@ def test_luck_of_the_allocator_is_no_difference(count, copies):
         assert not compare(tf(count, copies), tf(count, other))
 
 
+def test_luck_may_read_the_array_once_or_with_each_copy():
+    """
+    JAX reads the user's array once, however often it is copied after that.
+    """
+    jax = Kind("jax", "float64")
+    once, twice = (
+        recording(row("jnp.array(x)", target=jax, totals=Totals(1, copies, 800, copies * 800)))
+        for copies in (1, 2)
+    )
+
+    assert not compare(once, twice)
+    assert not compare(twice, once)
+
+
 @pytest.mark.parametrize(("count", "copies"), [(1, 0), (1, 3), (2, 2), (5, 4), (5, 11)])
 def test_luck_has_its_limits(count, copies):
     """

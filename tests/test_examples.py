@@ -138,14 +138,33 @@ def test_a_notebook_is_kept_with_its_outputs(path):
     assert {"pid": None, "rank": None, "host": None} == process
 
 
-def test_the_five_questions_are_there():
+def test_the_questions_are_there():
     """
-    Four questions that users ask, and the quickstart.
+    Four questions that users ask at length, twenty in short, and the quickstart.
     """
     assert [
+        "gallery",
         "how-to-convert-for-model-input",
         "how-to-convert-numpy-to-tensorflow",
         "quickstart",
         "what-does-it-cost",
         "why-cant-it-be-converted",
     ] == NAMES
+
+
+def test_the_gallery_answers_twenty_questions():
+    """
+    Each has a cell that pays, the cell after the advice, and what the difference was.
+    """
+    notebook = nbformat.read(FOLDER / "gallery.ipynb", as_version=4)
+    titles = [
+        line.split(". ", 1)[0]
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+        if line.startswith("## ")
+    ]
+    watched = [cell.source for cell in notebook.cells if cell.source.startswith("%%tensorcost")]
+
+    assert [f"## {number}" for number in range(1, 21)] == titles
+    assert ["before", "after"] * 20 == [one.split()[2] for one in watched]
