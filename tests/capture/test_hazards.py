@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tensortoll.capture.hazards import writes
+from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
 from tensortoll.model import Hazard
 
@@ -707,6 +708,37 @@ def test_looking_takes_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = run(f"{HEAD}{text}\n", "<cell>", {"__name__": "__main__"})
     assert outcome.recording.hazards == ()
     assert writes.BLIND_SPOT in outcome.recording.blind_spots
+
+
+LOOPING = """\
+import time
+x = np.ones(100_000)
+t = torch.from_numpy(x)
+total = 0.0
+for value in range(30_000):
+    total += value
+time.sleep(1)
+last = total
+x[0] = 5
+"""
+
+
+def test_a_loop_beside_shared_memory_is_not_slowed_once_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looks are no more asked for, and are asked for again when there is time for them."""
+    monkeypatch.setattr(writes, "GRACE_NS", 2_000_000)
+    looks = []
+    look = writes.Writes.look
+    monkeypatch.setattr(
+        writes.Writes, "look", lambda self, *args: (looks.append(1), look(self, *args))[1]
+    )
+
+    outcome = run(HEAD + LOOPING, "<looping>", {}, observing=Observing(memory=False))
+
+    assert writes.BLIND_SPOT in outcome.recording.blind_spots
+    assert len(looks) < 3_000
+    assert [10] == [one.write_line for one in outcome.recording.hazards]
 
 
 def test_of_the_largest_memory_only_samples_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,13 @@ def is_watching() -> bool:
     return bool(_ALIASES)
 
 
+def resume_looking() -> bool:
+    """Have the watch that is on look again, as `progress.Check`; it need not be asked soon."""
+    if RUNNING.writes is not None:
+        RUNNING.writes.resume()
+    return False
+
+
 class Writes:
     """Looks at the aliases, for one watch."""
 
@@ -175,24 +182,32 @@ class Writes:
             self._armed = False
             self._thread = me
             self._threads.add(me)
+        if not self._is_affordable(began):
+            # Not asked again at every line: `resume` says when there is time for it.
+            self._armed = FLAG.alive = False
+            if _ALIASES or self._take_in():
+                self._blind_spot(BLIND_SPOT)
+            return
         known = place is not None and self._armed and not self._is_shared_by_threads()
         new = self._take_in()
-        affordable = self.spent_ns <= GRACE_NS + SHARE * (began - self._began_ns)
-        if not affordable:
-            self._armed = False
-            if _ALIASES:
-                self._blind_spot(BLIND_SPOT)
         for alias in tuple(_ALIASES):
             if not alias.is_alive(self._describe):
                 _ALIASES.remove(alias)
-            elif affordable:
-                if alias.look(self._describe) and known and alias not in new and place is not None:
-                    self._tell(alias, place, target, alias.look_at_versions())
-                else:
-                    alias.look_at_versions()
-        self._armed = affordable
+            elif alias.look(self._describe) and known and alias not in new and place is not None:
+                self._tell(alias, place, target, alias.look_at_versions())
+            else:
+                alias.look_at_versions()
+        self._armed = True
         FLAG.alive = bool(_ALIASES) or bool(self._fresh)
         self.spent_ns += time.perf_counter_ns() - began
+
+    def _is_affordable(self, now_ns: int) -> bool:
+        return self.spent_ns <= GRACE_NS + SHARE * (now_ns - self._began_ns)
+
+    def resume(self) -> None:
+        """Look again from the next line on, if looking had stopped and there is time for it."""
+        if (_ALIASES or self._fresh) and self._is_affordable(time.perf_counter_ns()):
+            FLAG.alive = True
 
     def _is_shared_by_threads(self) -> bool:
         """Say whether another thread that runs the user's code is still alive."""

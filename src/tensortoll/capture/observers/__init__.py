@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 from tensortoll.capture.counting.recorder import Recorder
+from tensortoll.capture.hazards.writes import resume_looking
 from tensortoll.capture.observers.costs import Costs, costs_of
 from tensortoll.capture.observers.memory import MemoryObserver
 from tensortoll.capture.observers.replay import Replay
@@ -73,6 +74,7 @@ class Observers:
             yield self._memory.check
         if self._time is not None:
             yield self._time.hot.check
+        yield resume_looking
 
     def _unavailable(self, what: str, error: Exception) -> None:
         if isinstance(error, UnavailableError):
