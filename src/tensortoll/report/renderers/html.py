@@ -29,6 +29,7 @@ _INK: Final[dict[Tone, str]] = {
     "plain": _FAINT,
     "broken": "color: #c2418f; font-weight: 700",
 }
+_TONELESS: Final[tuple[Tone, ...]] = ("quiet", "plain")
 _FILL: Final[dict[Tone, str]] = {
     "hot": "rgba(224, 80, 42, 0.75)",
     "warm": "rgba(214, 158, 46, 0.65)",
@@ -167,7 +168,9 @@ def _heading(text: str) -> str:
 def _line(report: Report, line: Line) -> str:
     cells = [f'<td style="{_CELL}; {_MONO}; {_FAINT}">{line.number or ""}</td>']
     for column, text in zip(report.columns, line.cells, strict=True):
-        style = f"; {_INK[line.tone]}" if column.key == _COPIED or not line.share else ""
+        # Time and memory are no verdict on a line: only what it copied has the verdict's colour.
+        faint = "" if line.share or line.tone not in _TONELESS else f"; {_FAINT}"
+        style = f"; {_INK[line.tone]}" if column.key == _COPIED else faint
         cells.append(f'<td style="{_CELL}{style}">{escape(text)}</td>')
         if column.key in _BARRED:
             share, fill = (line.share, _FILL[line.tone])
