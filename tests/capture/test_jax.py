@@ -181,6 +181,8 @@ jax.jit(lambda a: a + jnp.asarray(odd) + odd)(j); jax.jit(lambda a: jnp.stack([a
 jax.jit(jax.grad(lambda a: jnp.sum(a * odd)))(j); jax.jit(jax.vmap(lambda a: a * odd))(j[:2])
 jax.block_until_ready(j); j.block_until_ready(); jax.nn.softmax(j); jnp.linalg.norm(j); j.dtype
 jax.make_array_from_single_device_arrays; jax.lax.stop_gradient(j); j.view(jnp.int32); j.nbytes
+np.shape(j); np.ndim(j); np.size(j); np.result_type(j); np.iscomplexobj(j); np.zeros_like(j)
+np.sum(j); np.mean(j); np.max(j, axis=0); np.argmax(j); np.transpose(j); np.squeeze(j); np.std(j)
 repr(j); str(j); f'{j}'; print(j, file=open(__import__('os').devnull, 'w')); len(j); list(j[:2])
 {'a': j}['a']; [a for a in (j, j)]; (lambda a: a)(odd); max([1, 2]); len(odd); sum([odd[0], 1.0])
 """

@@ -134,6 +134,7 @@ STORES = {
 SILENT = """
 x.astype('f8', copy=False); np.asarray(x); np.asarray(x, float); np.ascontiguousarray(x)
 np.require(x)
+memoryview(x).tolist(); raw.copy(); copy.copy(raw); copy.deepcopy(raw); memoryview(raw).tobytes()
 np.ascontiguousarray(x[0]); x.ravel(); x.reshape(-1); x.reshape(30, 120); np.array(x, copy=None)
 x.T; x[::2]; x.view('i8'); x.squeeze(); np.atleast_3d(x); np.asmatrix(x); np.ma.array(x)
 x.flat[0:9]
@@ -246,7 +247,7 @@ def broken(*_: Any, **__: Any) -> Any:
         (expressions, "judge"),
         (judging, "add"),
         (judging, "changes"),
-        (stores, "_count_store"),
+        (stores, "count_store"),
         (expressions, "judge_store"),
     ],
 )

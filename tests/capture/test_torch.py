@@ -170,6 +170,7 @@ optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9); optimizer.step
 repr(m); str(m); print(m, file=open(__import__('os').devnull, 'w')); f'{m}'
 t32.numpy()[:0]; torch.view_as_real(torch.complex(m, m)); m.view(torch.int32)
 copy.copy(m); torch.empty(0).numpy(); np.asarray(torch.empty(0, 3))
+torch.from_numpy(a64[:0]); torch.tensor(a64[:0]); torch.as_tensor(a64[:0], dtype=torch.float32)
 """
 
 

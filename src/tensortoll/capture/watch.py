@@ -87,6 +87,7 @@ class Watch:
         self.patches = Patches()
         self.libraries: list[str] = []
         self._probes = probes.load_probes(self.recorder.fault)
+        self._by_library = {probe.library: probe for probe in self._probes.values()}
         self.explicit: frozenset[str] = frozenset().union(
             *(probe.explicit for probe in self._probes.values())
         )
@@ -212,9 +213,8 @@ class Watch:
 
     def describe(self, value: object) -> Seen | None:
         """Return an array of any library that was watched in numbers; None for what is none."""
-        by_library = {probe.library: probe for probe in self._probes.values()}
         for base in type(value).__mro__:
-            probe = by_library.get(base.__module__.partition(".")[0])
+            probe = self._by_library.get(base.__module__.partition(".")[0])
             if probe is not None:
                 return probe.describe(value)
         return None

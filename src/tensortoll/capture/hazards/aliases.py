@@ -60,7 +60,7 @@ class Alias:
     """One pair. Holds weak references only."""
 
     __slots__ = tuple(
-        "_layout _moved _origin_at _result names origin place result state versions".split()
+        "_layout _moved _origin_at _result _seen names origin place result state versions".split()
     )
 
     def __init__(
@@ -82,6 +82,7 @@ class Alias:
         self._layout: Layout | None = None
         self._origin_at: int | None = None
         self._moved = False
+        self._seen: Seen | None = None
         self.state: tuple[int, int] | None = None
         """The checksum at the last look."""
         self.versions: tuple[int | None, int | None] = (None, None)
@@ -93,7 +94,7 @@ class Alias:
 
     def _stays(self, describe: Describe) -> bool:
         """Say whether both ends lie where they lay: `t.data = other` and the like move one."""
-        found = readable(describe(self._result()))
+        found = self._seen = readable(describe(self._result()))
         if found is None or found.span is None or self._moved:
             return False
         start = found.span.start
@@ -109,14 +110,15 @@ class Alias:
             self._layout, self.state = layout, None  # the elements come in another order
         return not self._moved
 
-    def look(self, describe: Describe) -> bool:
+    def look(self) -> bool:
         """Take note of the elements as they are; say whether they changed since the last look.
 
-        To be asked of a pair that is alive.
+        To be asked right after `is_alive`, of a pair that is.
         """
-        found = readable(describe(self._result()))
-        before = self.state
-        self.state = None if found is None else checksum(found)
+        before, result = self.state, self._result()
+        gone = result is None or self._seen is None
+        self.state = None if gone or self._seen is None else checksum(self._seen)
+        del result  # which has kept the elements alive
         return before is not None and self.state is not None and before != self.state
 
     def look_at_versions(self) -> tuple[bool, bool]:

@@ -193,7 +193,7 @@ class Writes:
         for alias in tuple(_ALIASES):
             if not alias.is_alive(self._describe):
                 _ALIASES.remove(alias)
-            elif alias.look(self._describe) and known and alias not in new and place is not None:
+            elif alias.look() and known and alias not in new and place is not None:
                 self._tell(alias, place, target, alias.look_at_versions())
             else:
                 alias.look_at_versions()

@@ -15,15 +15,15 @@ import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.writes import is_watching
 from tensortoll.capture.rewriting import handing
 from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
-from tensortoll.capture.rewriting.rewrites import Rewrites, data_argument, ruled
+from tensortoll.capture.rewriting.rewrites import LOOKS_ONLY, Rewrites, data_argument, ruled
 from tensortoll.capture.rewriting.statements import Statements, can_share
-from tensortoll.capture.runtime import naming
+from tensortoll.capture.runtime import naming, reading
 from tensortoll.capture.runtime.expressions import Expression
 from tensortoll.capture.runtime.taking import Taking
 from tensortoll.capture.text.calls import computes, dotted
@@ -90,6 +90,8 @@ def rewrite(
 
 
 _Node = TypeVar("_Node", bound=ast.AST)
+_KINDS: Final = {"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming}
+"""What stands for an expression at run time, by its rule."""
 
 
 class _Rewriter(Statements):
@@ -141,8 +143,7 @@ class _Rewriter(Statements):
         if isinstance(node.func, ast.Attribute) and not named:
             rule = self._rewrites.methods.get(node.func.attr)
             if rule == naming.RULE:
-                operation = f".{node.func.attr}"
-                name = self._expression(node, rule, node.func.attr, operation)
+                name = self._expression(node, rule, node.func.attr, f".{node.func.attr}")
                 return naming.rewritten(node, node.func, name)
             if rule is not None:
                 return self._method(node, node.func, ruled(node, rule, node.func.attr))
@@ -185,15 +186,11 @@ class _Rewriter(Statements):
         return told(name, "made", node)
 
     def _reader(self, node: ast.Call, known: str) -> ast.expr:
-        if all(map(is_plain, node.args)):
+        own = known.rpartition(".")[2]
+        if all(map(is_plain, node.args)) or own in LOOKS_ONLY:
             return node
         shown = ".".join(dotted(node.func) or [known])
-        name = self._expression(node, "read", known.rpartition(".")[2], shown)
-        node.args = [
-            one if is_plain(one) or isinstance(one, ast.Starred) else told(name, "read", one)
-            for one in node.args
-        ]
-        return node
+        return reading.rewritten(node, self._expression(node, reading.RULE, own, shown))
 
     @staticmethod
     def _argument(name: str, node: ast.expr, *, matters: bool) -> ast.expr:
@@ -315,6 +312,6 @@ class _Rewriter(Statements):
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        kinds = {"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming}
-        self.expressions[placeholder(number)] = kinds.get(rule, Expression)(number, located, rule)
+        kind = reading.Reading if rule == reading.RULE else _KINDS.get(rule, Expression)
+        self.expressions[placeholder(number)] = kind(number, located, rule)
         return placeholder(number)

@@ -72,6 +72,15 @@ DATA_NAMES: Final = frozenset(
 """What libraries call the argument that holds the data."""
 
 
+LOOKS_ONLY: Final = frozenset(
+    "shape ndim size result_type dtype iscomplexobj isrealobj isscalar issubdtype can_cast "
+    "promote_types broadcast_shapes zeros_like ones_like empty_like full_like min_scalar_type "
+    "iterable common_type typename may_share_memory shares_memory "
+    "array2string array_repr array_str".split()
+)
+"""NumPy's functions that ask an array for its shape or dtype, or show it, and compute nothing."""
+
+
 def data_argument(node: ast.Call, position: int) -> ast.expr | None:
     """Return the argument of a call that holds its data; None where it is not written out.
 

@@ -23,7 +23,7 @@ from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
 from tensortoll.capture.runtime.columns import Columns
 from tensortoll.capture.runtime.containers import Gathered, is_container, objects
-from tensortoll.capture.runtime.judging import Lent, count_read, judge, judge_lent
+from tensortoll.capture.runtime.judging import Lent, judge, judge_lent
 from tensortoll.capture.runtime.known import RUNNING, Describe
 from tensortoll.capture.runtime.selections import chosen, is_basic
 from tensortoll.capture.runtime.stores import (
@@ -139,19 +139,6 @@ class Expression:
             except Exception as error:
                 recorder.fault("expression", error)
         return result
-
-    def read(self, value: Any) -> Any:
-        """Take note of another library's array that NumPy computes with; return it."""
-        describe = RUNNING.readable.get(type(value))
-        recorder = RUNNING.recorder
-        if describe is not None and recorder is not None:
-            try:
-                table = recorder.local.table
-                if not table.quiet:
-                    count_read(self._site(table), describe(value))
-            except Exception as error:
-                recorder.fault("expression", error)
-        return value
 
     def defined(self, function: Any) -> Any:
         """Take note of a function whose code was rewritten; return it."""
@@ -287,7 +274,7 @@ class _Inert(Expression):
     def given(self, value: Any) -> Any:
         return value
 
-    also = made = read = base = index = defined = given  # type: ignore[assignment]
+    also = made = base = index = defined = given  # type: ignore[assignment]
 
     def stored(self) -> None:
         """Record nothing."""

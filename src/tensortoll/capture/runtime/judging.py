@@ -28,8 +28,12 @@ def judge(
     site: Site, seen: Seen, out: Seen | None, result: object, elapsed_ns: int, rule: str
 ) -> None:
     """Add up what a call that can convert made of its first array."""
-    if id(result) == seen.identity:
-        return
+    if id(result) == seen.identity or (
+        seen.kind.library == "python"
+        and seen.memory
+        and (out is None or out.kind.library == "python")
+    ):
+        return  # what it was, or of Python's own before and after
     if not seen.memory:
         if out is not None and out.memory and out.shape and out.nbytes:
             effects = with_transfer(seen, out, ("parse",))

@@ -42,7 +42,7 @@ def group_of(
     """
     wrapped, table.wrapped = table.wrapped, None
     imported, table.imported = table.imported, None
-    if source.numel() == 1 < target.numel():
+    if source.numel() == 1 < target.numel() or not source.numel():
         return None
     # The same instruction wrapped an array a moment ago: one border, one conversion.
     from_array = (

@@ -117,6 +117,8 @@ def _lift_fresh(context: Context) -> Callable[[torch.Tensor], torch.Tensor]:
             dtype = tensor.dtype
             sums = site.groups.get(dtype)
             if sums is None or sums.count >= sums.due:
+                if not tensor.numel():
+                    return tensor  # nothing crosses, and where nothing lies says nothing
                 # Torch may resize memory of its own; what it borrowed from an array, it may not.
                 if tensor.untyped_storage().resizable():
                     if tensor.dim():
