@@ -106,6 +106,10 @@ FIRES = {
             "y = np.ones(500_000)\nt = torch.tensor(y, dtype=torch.float32)",
             "y = np.ones(500_000, dt",
         ),
+        (
+            "t = np.ones(700_000)\nu = torch.tensor(t, dtype=torch.float32)",
+            "t = np.ones(700_000, dt",
+        ),
         ("n = 500_000\ny = np.ones(n)\nz = y.astype(np.float32)", "y = np.ones(n, dtype"),
         (
             "y = rng.random((900, 800))\nt = torch.tensor(y, dtype=torch.float32)",
@@ -142,10 +146,13 @@ FIRES = {
     "TT202": [
         (
             "f = np.full(5_000, 1.9)\nw = tf.zeros(5_000, tf.int32)\ny = w + f",
-            "tf.cast(w, tf.float64) + f",
+            "y = tf.cast(w, tf.float64) + f",
         ),
         ("big = np.full(3_000, 2**40)\ns = tf.constant(big, tf.int32)", "tf.constant(big)"),
-        ("d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)", "d.astype(np.float32)"),
+        (
+            "d = doubles[0]\nv = tf.Variable(tf.zeros(500))\nv.assign(d)",
+            "v.assign(d.astype(np.float32))",
+        ),
     ],
     "TT204": [
         (f"{TABLE}t = torch.tensor(df.values)", "t = torch.from_numpy(df.values)"),

@@ -225,7 +225,7 @@ def _finding(case: Case, proposal: Proposal, result: Result) -> Finding:
         caveats = (*caveats, f"results differ by up to {result.rounding:.0e} of their size")
     text = case.script.text
     suggestion = proposal.told or proposal.new
-    if not (proposal.told or proposal.hoisted_from is not None or proposal.warns):
+    if not proposal.told and proposal.hoisted_from is None:
         suggestion = text.replaced(proposal.node, proposal.new)
     return Finding(
         rule=proposal.rule,

@@ -120,6 +120,10 @@ class Case:
         found = [one for one in self.rows if chosen(one)]
         return max(found, key=lambda one: one.totals.bytes_written, default=None)
 
+    def with_part(self, part: ast.expr, new: str) -> str:
+        """Return the expression as the user wrote it, with something else for a part of it."""
+        return self.script.text.swapped(self.node, part, new)
+
     def written(self, node: ast.AST) -> str:
         """Return a part of the expression as the user wrote it."""
         return self.script.text.segment(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -107,6 +108,25 @@ class Text:
     def segment(self, node: ast.AST) -> str:
         """Return a node as it is written, on one line if it may be."""
         return ast.get_source_segment("\n".join(self.lines), node) or ast.unparse(node)
+
+    def swapped(self, node: ast.expr, part: ast.expr, new: str) -> str:
+        """Return a node as it is written, with ``new`` in place of a part of it."""
+        whole = "\n".join(self.lines).encode()
+        start, stop = self._offsets(node)
+        inner_start, inner_stop = self._offsets(part)
+        changed = whole[start:inner_start] + new.encode() + whole[inner_stop:stop]
+        return changed.decode()
+
+    def _offsets(self, node: ast.expr) -> tuple[int, int]:
+        """Return where a node begins and ends in the source, in bytes."""
+        end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0
+        return self._starts[node.lineno - 1] + node.col_offset, self._starts[
+            end_line - 1
+        ] + end_column
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *itertools.accumulate(len(line.encode()) + 1 for line in self.lines)]
 
     def replaced(self, node: ast.expr, new: str) -> str:
         """Return the line to write instead: the statement of ``node`` with ``new`` in its place.

@@ -113,7 +113,7 @@ def _round_trip(case: Case) -> Iterator[Proposal]:
     old = case.written(case.node)
     if isinstance(given, ast.Name):
         made = call_that_made(case, given.id)
-        old = old.replace(given.id, case.written(made), 1) if made is not None else old
+        old = case.with_part(given, case.written(made)) if made is not None else old
         given = made
     out = None if given is None else _copy_to_host(case, given)
     if out is None or out.receiver is None:

@@ -87,7 +87,9 @@ def _kept(case: Case, path: str, held: Held) -> tuple[str, str]:
             _with_operand(node, asked, left=on_the_left),
         )
     target = max(case.rows, key=lambda one: one.totals.bytes_written).route.target.dtype
-    return f"{path}.astype({numpy}.{target})", ""
+    every = (one for one in ast.walk(node) if isinstance(one, ast.expr))
+    part = next(one for one in every if ast.unparse(one) == path)
+    return case.with_part(part, f"{path}.astype({numpy}.{target})"), ""
 
 
 def _with_operand(node: ast.BinOp, text: str, *, left: bool) -> str:
@@ -132,11 +134,11 @@ def _origin(case: Case) -> Iterator[Proposal]:
     made = made_as_float64(case, source.id, held)
     if made is None:
         return
-    written, line = case.written(case.node), made.call.lineno
+    line = made.call.lineno
     yield Proposal(
         "TT201",
         case.node,
-        made.new if case.method == "astype" else written.replace(source.id, made.new, 1),
+        made.new if case.method == "astype" else case.with_part(source, made.new),
         f"`{source.id}` is float64 by NumPy's default, since line {line}: twice the bytes, "
         "and a cast here",
         row.totals.count,
@@ -144,7 +146,7 @@ def _origin(case: Case) -> Iterator[Proposal]:
         rounding=1e-6,
         told=case.script.text.replaced(made.call, made.better),
         also_saved_bytes=held.nbytes // 2,
-        old=written.replace(source.id, made.old, 1),
+        old=case.with_part(source, made.old),
         fresh=made.fresh,
         draws_anew=made.draws_anew,
     )

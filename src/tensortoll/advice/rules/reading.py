@@ -116,7 +116,7 @@ def _summed(case: Case, row: Conversion, tensor: ast.expr) -> Iterator[Proposal]
         return
     name, written = holder.id, f"{case.written(tensor)}.detach()"
     reads = min(row.totals.count, MOST_TOGETHER)
-    instead = text.segment(statement).replace(case.written(case.node), written, 1)
+    instead = f"{name} += {text.swapped(value, case.node, written)}"
     one = _proposal(case, row, tensor, instead, f"{name} = {name}.item()", loop)
     dtype = row.route.origin.dtype
     yield replace(
