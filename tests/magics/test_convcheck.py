@@ -9,6 +9,7 @@ import pytest
 import torch
 from IPython.core.error import UsageError
 
+import tensortoll
 from tensortoll.advice.routes import parsed_target, routes_to
 from tensortoll.errors import LimitError, TargetError
 from tensortoll.magics.convcheck import answered, asked
@@ -41,6 +42,21 @@ def test_other_ways_are_ranked_by_what_they_write():
     assert "0 B written" in found[0]
     assert "shares memory with `x`" in found[0]
     assert any(one.startswith("torch.tensor(x)") and "240 kB written" in one for one in found)
+
+
+@pytest.mark.parametrize(("name", "told"), [("x", True), ("later", False)])
+def test_how_memory_came_to_be_shared_is_told_of_lines_that_name_the_array(name, told):
+    """
+    The address alone proves nothing: memory that was given back is another array's by now.
+    """
+    namespace = names()
+    recording = tensortoll.run_source("t = torch.from_numpy(x)", "cell [1]", namespace)
+    taken_over = {"torch": torch, name: namespace["x"]}
+
+    answer = answered(asked(f"torch.from_numpy({name})"), taken_over, lambda _: None, (recording,))
+    came = [text for label, text in answer.card.rows if label == "shared by"]
+
+    assert came == ["cell [1] line 1: `torch.from_numpy(x)` made a view"] * told
 
 
 def test_only_ways_that_give_the_same_are_shown():

@@ -16,7 +16,7 @@ from tensortoll.capture.arrays.seen import is_c_contiguous
 from tensortoll.capture.costs.speed import SMALLEST_BYTES, copy_bytes_per_s
 from tensortoll.capture.rewriting.placeholders import baked
 from tensortoll.capture.running import rewritten_for
-from tensortoll.capture.sharing import Pair, sharings
+from tensortoll.capture.sharing import RESULT, Pair, sharings
 from tensortoll.capture.text.calls import dotted
 from tensortoll.capture.text.sources import Sources, all_but_libraries, only
 from tensortoll.capture.watch import Watch
@@ -227,7 +227,7 @@ def _verdict(
         parts = [part.strip() for part in _split(text)]
         pairs: Iterable[Pair] = itertools.combinations(zip(parts, value, strict=False), 2)
     else:
-        pairs = ((("the result", value), (name, one)) for name, one in named.items())
+        pairs = (((RESULT, value), (name, one)) for name, one in named.items())
     return Verdict(
         text,
         recording,

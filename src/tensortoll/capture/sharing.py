@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tensortoll.capture.arrays.addresses import overlap
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.hazards.contents import MOST_WORK, stand_in
 from tensortoll.capture.watch import Watch
-from tensortoll.model import Sharing
+from tensortoll.model import Place, Sharing
 from tensortoll.recording import Recording
+
+RESULT: Final = "the result"
+"""How the result of an expression is named, which has no name of its own."""
+_WORD: Final = re.compile(r"[^\W\d]\w*")
 
 Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
@@ -34,7 +39,8 @@ def sharings(
         shared = overlap(seen.span, other_seen.span) and _shares_bytes(seen, other_seen)
         if shared is None:
             continue
-        came = tuple(_came_to_share(seen, other_seen, history)) if shared else ()
+        names = (one_name, other_name)
+        came = tuple(_came_to_share(seen, other_seen, names, history)) if shared else ()
         yield Sharing(
             one_name,
             other_name,
@@ -69,15 +75,26 @@ def is_writable(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "torch"
 
 
-def _came_to_share(one: Seen, other: Seen, history: Sequence[Recording]) -> Iterator[str]:
-    """Yield the conversions that were seen to share this memory."""
+def _came_to_share(
+    one: Seen, other: Seen, names: tuple[str, str], history: Sequence[Recording]
+) -> Iterator[str]:
+    """Yield the conversions that were seen to share this memory, of lines that name an array.
+
+    The address alone proves nothing: memory that was given back is another array's by now.
+    """
     if one.span is None or other.span is None:
         return
     for recording in history:
         for conversion in recording.conversions:
             route, proof = conversion.route, conversion.proof
-            if route.outcome != "view" or proof is None:
+            if route.outcome != "view" or proof is None or not _names_one(route.place, names):
                 continue
             if overlap(proof.target, one.span) and overlap(proof.target, other.span):
                 place = route.place
                 yield f"{place.source.name} line {place.line}: `{place.expression}` made a view"
+
+
+def _names_one(place: Place, names: tuple[str, str]) -> bool:
+    lines = (place.source.text or "").splitlines()[place.line - 1 : place.end_line]
+    written = set(_WORD.findall(" ".join(lines)))
+    return any(not written.isdisjoint(_WORD.findall(name)) for name in names if name != RESULT)
