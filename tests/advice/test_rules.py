@@ -475,3 +475,17 @@ def test_numpys_own_generator_is_left_as_the_cell_left_it():
     exec(f"{drawing}again = np.random.rand()", space)
 
     assert space["again"] == space["after"]
+
+
+def test_keras_names_the_next_layer_as_if_nothing_was_tried():
+    """
+    The layer that stands for a model in a trial is not counted among the user's.
+    """
+    import keras
+
+    before = keras.layers.Identity().name
+    assert "TT203" in dict(findings(f"{KERAS}out = model(wide)"))
+    after = keras.layers.Identity().name
+
+    number = int(before.rpartition("_")[2]) if "_" in before else 0
+    assert f"identity_{number + 1}" == after

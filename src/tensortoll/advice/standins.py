@@ -72,7 +72,8 @@ def made(fact: Likeness, *, ranged: bool = False) -> Any:
 def _layer(fact: Layer) -> Any:
     import keras
 
-    return keras.layers.Identity(dtype=fact.dtype)
+    # Named, as Keras counts the layers that are not, and names the user's next one after that.
+    return keras.layers.Identity(dtype=fact.dtype, name="stand_in")
 
 
 def _generator(fact: Drawing) -> Any:

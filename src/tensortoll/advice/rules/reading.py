@@ -231,8 +231,8 @@ READ_IN_A_LOOP: Final = Rule(
     "a device that is read one number at a time, in a loop",
     _read_in_a_loop,
     "`loss.item()` and `float(loss)` wait until the device has computed the number, and copy it "
-    "to the host. In a loop the device idles after each of them, until the host has launched "
-    "the next piece of work.",
+    "to the host. In a loop the device has nothing to do after each of them, until the "
+    "host has launched the next piece of work.",
     "Gather on the device, and read once behind the loop: append `loss.detach()`, then "
     "`torch.stack(losses).tolist()`; or sum there, then `total.item()`. It is offered only where "
     "the loop does nothing else with what it gathers, and where the reads took time. A read that "
