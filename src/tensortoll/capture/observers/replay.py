@@ -239,7 +239,10 @@ class _Reading:
             yield from records
 
     def _site(self, record: Record) -> _Site:
-        frames = record.stack_trace(_WHOLE_STACK)
+        # Each depth of a recursion is a stack of its own: most are known by their last frame.
+        frames = record.stack_trace(1)
+        if not frames or self._sources.of(frames[0][1]) is None:
+            frames = record.stack_trace(_WHOLE_STACK)
         library = _NOBODY
         for _, filename, number in frames:
             source = self._sources.of(filename)
