@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tensortoll
+from tensortoll.capture.failures import noticing
 from tensortoll.capture.running import run
 from tensortoll.model import Failure
 
@@ -344,3 +345,23 @@ def test_trying_a_remedy_is_not_counted_as_a_conversion() -> None:
     assert len(recording.failures) == 2
     assert all(one.remedy for one in recording.failures)
     assert recording.conversions == ()
+
+
+def test_an_error_that_is_caught_in_a_loop_is_looked_into_a_few_times_only(monkeypatch):
+    """A loop may catch a million errors; the first ones of an instruction tell what it is."""
+    attempts = []
+    attempt = noticing.attempt
+    monkeypatch.setattr(noticing, "attempt", lambda *args: (attempts.append(1), attempt(*args))[1])
+    text = (
+        "import torch\n"
+        "for _ in range(100):\n"
+        "    try: int('x')\n"
+        "    except ValueError: pass\n"
+        "    try: torch.tensor([[1, 2], [3]])\n"
+        "    except ValueError: pass\n"
+    )
+
+    outcome = run(text, "<cell>", {"__name__": "__main__"})
+
+    assert [5] == [one.line for one in outcome.recording.failures]
+    assert 2 * noticing.LOOKED_AT == len(attempts)

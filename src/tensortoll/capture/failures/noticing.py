@@ -54,6 +54,7 @@ class Failures:
         self._recorder = recorder
         self._found: dict[tuple[Any, ...], Failure] = {}
         self._seen: dict[tuple[Any, ...], int] = {}
+        self._spots: dict[tuple[object, ...], int] = {}
         self._lock = threading.Lock()
 
     @property
@@ -81,6 +82,12 @@ class Failures:
             table.quiet -= 1
 
     def _look(self, error: BaseException, given: tuple[Place, Any] | None) -> None:
+        # To find out what was attempted takes some 50 µs, and a loop may catch a million errors.
+        spot = self._spot(error)
+        with self._lock:
+            times = self._spots[spot] = self._spots.get(spot, 0) + 1
+        if times > LOOKED_AT:
+            return
         found = attempt(error, self._sources, given)
         if found is None:
             return
@@ -104,6 +111,16 @@ class Failures:
         )
         with self._lock:
             self._found.setdefault((*key, diagnosis.cause), failure)
+
+    def _spot(self, error: BaseException) -> tuple[object, ...]:
+        """Return the user's innermost instruction that an error came through, and its type."""
+        entry, spot = error.__traceback__, None
+        while entry is not None:
+            code = entry.tb_frame.f_code
+            if self._sources.of(code.co_filename) is not None:
+                spot = code.co_filename, code.co_qualname, code.co_firstlineno, entry.tb_lasti
+            entry = entry.tb_next
+        return spot, type(error)
 
 
 def diagnosed(found: Attempt) -> Diagnosis | None:
