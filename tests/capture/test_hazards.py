@@ -638,6 +638,12 @@ s[5]=6.0  # 4
 """
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a busy machine miss nothing."""
+    monkeypatch.setattr(writes, "GRACE_NS", 60_000_000_000)
+
+
 def programs(table: str) -> list[Any]:
     found = []
     for one in table.strip().split("\n\n"):
@@ -773,6 +779,12 @@ def test_memory_that_others_may_write_is_not_looked_at(text: str) -> None:
     assert outcome.error is None
     assert outcome.recording.hazards == ()
     assert aliases.MAPPED in outcome.recording.blind_spots
+
+
+def test_a_name_is_known_where_a_line_has_several_statements() -> None:
+    """What an array is called does not depend on what else stands on the line."""
+    [one] = hazards("x = np.arange(9); t = torch.from_numpy(x); t[0] = 5")
+    assert (one.written, one.aliased) == ("t", "x")
 
 
 def test_what_is_written_is_called_by_its_name() -> None:

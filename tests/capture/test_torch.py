@@ -150,6 +150,7 @@ SILENT = """
 t32[1:-1] = 0.5 * (t32[2:] + t32[:-2])
 store[1] = t32 + 1
 store[1] = torch.sin(t32)
+store[1, 0] = 1.0; store[1, 0] = N; store[1, 0] = store[2, 3]
 store[1] = (
     t32 * 2
 )

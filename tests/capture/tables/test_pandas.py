@@ -23,6 +23,7 @@ arrow = pd.Series(c, dtype="float64[pyarrow]"); text = pd.Series(["abc"] * n); o
 arrow_holes = pd.Series([1.0, None] * 500, dtype="float64[pyarrow]"); b = s > 5
 group = pd.Series(["u", "v"] * 500, dtype="category")
 days = pd.Series(pd.date_range("2020", periods=n))
+three = mixed.assign(m=i.astype("i4"))
 local = days.dt.tz_localize("UTC"); fixed = c.copy(); fixed.flags.writeable = False
 """
 TABLE = """
@@ -57,6 +58,8 @@ s.to_list() | s | copy unbox | 8000 0 | pandas:float64 python:float64
 df.to_dict("list") | df | copy unbox | 32000 0 | pandas:float64 python:float64
 df.astype("float32") | df | copy cast | 32000 16000 | pandas:float64 pandas:float32
 df.astype({"a": "float32"}) | df | copy cast | 8000 4000 | pandas:float64 pandas:mixed
+three.astype({"n": "int32"}) | three | copy cast | 8000 4000 | pandas:mixed pandas:mixed
+three.copy() | three | copy | 20000 20000 | pandas:mixed pandas:mixed
 s.astype("Int64") | s | copy cast | 8000 8000 | pandas:float64 pandas:int64
 s.astype(str) | s | copy cast | 8000 12898 | pandas:float64 pandas:str
 text.astype("category") | text | copy cast | 11008 1000 | pandas:str pandas:category

@@ -34,7 +34,7 @@ SAMPLED: Final = (
     "More than 1 GiB of memory is shared: only samples of it are looked at, so some lines that "
     "write to it may be missing."
 )
-_TARGET: Final = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(?::[^=]*)?=\s*$")
+_TARGET: Final = re.compile(r"(?:.*;)?\s*([A-Za-z_][\w.]*)\s*(?::[^=]*)?=\s*$")
 
 
 class Handed(NamedTuple):
@@ -245,4 +245,4 @@ def _assigned(place: Place) -> str:
     line = lines[place.line - 1]
     found = _TARGET.match(line[: place.column])
     rest = line[place.end_column :].split("#")[0].strip()
-    return found[1] if found and not rest else ""
+    return found[1] if found and rest[:1] in {"", ";"} else ""

@@ -53,13 +53,23 @@ def judge(
         return
     # What is shared was not read: of a table, often only some columns are copied.
     read = max(bytes_read(seen) - (out.nbytes - fresh), 0)
-    effects = _effects(seen, out, rule)
+    effects = _effects(seen, out, rule, other_size=read not in {0, fresh})
     if seen.handed and getattr(result, "base", result) is None:
         # What was handed out was copied once more, into memory of the array's own.
         read, written = read + seen.handed, fresh + seen.handed
         add(site, seen, out, "copy", effects, read, written, elapsed_ns, copies=2)
     else:
         add(site, seen, out, "copy", effects, read, fresh, elapsed_ns)
+
+
+def _changes_size(seen: Seen, out: Seen) -> bool:
+    """Say whether the bytes of columns can only change in number where a dtype does."""
+    numbers = ("int", "uint", "float", "bool", "complex")
+    return (
+        seen.kind.library == out.kind.library
+        and bool(seen.dtypes and out.dtypes)
+        and all(one.startswith(numbers) for one in seen.dtypes | out.dtypes)
+    )
 
 
 def consists_of_objects(result: object) -> bool:
@@ -79,8 +89,11 @@ def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> N
     add(site, seen, target, "copy", with_transfer(seen, target, ("unbox",)), read, 0, elapsed_ns)
 
 
-def _effects(seen: Seen, out: Seen, rule: str) -> tuple[Effect, ...]:
+def _effects(seen: Seen, out: Seen, rule: str, *, other_size: bool) -> tuple[Effect, ...]:
     effects = with_transfer(seen, out, changes(seen, out))
+    if other_size and "cast" not in effects and _changes_size(seen, out):
+        # Of columns with several dtypes, some were copied: in another size, so in another dtype.
+        effects += ("cast",)
     if "layout" not in effects and (rule == "swap" or (rule == "reorder" and not is_one_run(seen))):
         # Reshaping shares where the order of the elements stays: a copy shows that it did not.
         effects += ("layout",)

@@ -61,6 +61,8 @@ def group_of(
                 return None
         elif not asked_for(site, source, target) or in_place(source, target):
             return None
+        elif site.located.operation == "[]=" and not source.dim():
+            return None  # a number, or cannot be told from one
     if site.located.inside == "torch/storage.py":
         tensor = _tensor_of_storage()
         if tensor is not None:  # all of its memory is copied, as bytes
