@@ -228,7 +228,7 @@ def test_a_syntax_error_is_shown_and_nothing_recorded(shell):
     """
     A cell that is no Python shows IPython's own error and no report.
     """
-    result, printed, shown = run(shell, "%%tensorcost\nx = (")
+    result, printed, shown = run(shell, "%%tensorcost\nx = 1 +* 2")
 
     assert isinstance(result.error_before_exec, SyntaxError)
     assert "SyntaxError" in printed

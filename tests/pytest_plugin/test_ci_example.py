@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,11 @@ def test_it_says_what_its_readme_says(project, run):
     )
 
 
+def without_versions(text):
+    """Return a kept recording's text, but for the releases of the libraries that made it."""
+    return re.sub(r'"(numpy|torch)": "[^"]+"', r'"\1": ""', text)
+
+
 def test_a_recording_altered_in_one_number_makes_it_fail(project, run):
     """
     And the command in the output mends it.
@@ -59,7 +65,7 @@ def test_a_recording_altered_in_one_number_makes_it_fail(project, run):
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines([f'  pytest "{name}" --tensorcost-record=fix'])
     run(name, "--tensorcost-record=fix").assert_outcomes(passed=1)
-    assert kept == path.read_text(encoding="utf-8")
+    assert without_versions(kept) == without_versions(path.read_text(encoding="utf-8"))
 
 
 def test_its_workflow_annotates_the_line(project, plugin, tmp_path):

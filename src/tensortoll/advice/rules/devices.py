@@ -91,7 +91,7 @@ PINNED_FOR_ONCE: Final = Rule(
     """
 import torch
 
-device = torch.accelerator.current_accelerator() or "cpu"
+device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
 batch = torch.ones(200, 300)
 direct = batch.to(device)                                              # better: one copy
 if torch.cuda.is_available():
@@ -180,7 +180,7 @@ ROUND_TRIP: Final = Rule(
     """
 import torch
 
-device = torch.accelerator.current_accelerator() or "cpu"
+device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
 state = torch.ones(200, 300, device=device)
 travelled = state.cpu().to(device)       # costly: to the host and back
 stayed = state.clone()                   # better: copied within the device
@@ -251,7 +251,7 @@ PAGEABLE: Final = Rule(
     """
 import torch
 
-device = torch.accelerator.current_accelerator() or "cpu"
+device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
 data = torch.ones(1_000, 300)
 pageable = [data[n : n + 100].to(device) for n in range(0, 1_000, 100)]
 if torch.cuda.is_available():

@@ -240,7 +240,7 @@ READ_IN_A_LOOP: Final = Rule(
     """
 import torch
 
-device = torch.accelerator.current_accelerator() or "cpu"
+device = torch.accelerator.current_accelerator(check_available=True) or "cpu"
 data = torch.arange(1_000.0, device=device)
 one_by_one = []
 for turn in range(100):
