@@ -7,7 +7,8 @@ that were never watched), and functions passed on by reference, as in `map(np.as
 from __future__ import annotations
 
 import array
-from functools import cache
+import math
+from functools import cache, lru_cache
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,14 +111,28 @@ def describe_array(value: Array) -> Seen:
     if type(value) is not plain:
         # A subclass may have a shape of its own making, and code that runs when it is asked.
         return describe_array(plain.view(value, plain))._replace(identity=id(value))
-    kind, swapped = _kind(value.dtype)
-    size = value.itemsize
-    span = reach(array_address()(value), value.shape, value.strides, size)
-    strides: tuple[float, ...] = value.strides
+    shape = value.shape
+    kind, swapped, reached, nbytes, strides = _layout(value.dtype, shape, value.strides)
+    start = array_address()(value)
+    span = Span(start + reached.start, start + reached.stop)
+    return Seen(kind, span, nbytes, shape, strides, swapped, id(value))
+
+
+@lru_cache(maxsize=1_024)
+def _layout(
+    dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]
+) -> tuple[Kind, bool, Span, int, tuple[float, ...]]:
+    """Return what all arrays of a layout have in common; a loop makes the same again and again.
+
+    That is their kind, whether their bytes are swapped, what they reach from the first element on,
+    their bytes, and their strides in elements.
+    """
+    size = dtype.itemsize
+    in_elements: tuple[float, ...] = strides
     if size:
         # Between the fields of a record, the distance may be no whole number of elements.
-        strides = tuple(step / size if step % size else step // size for step in strides)
-    return Seen(kind, span, value.nbytes, value.shape, strides, swapped, id(value))
+        in_elements = tuple(step / size if step % size else step // size for step in strides)
+    return *_kind(dtype), reach(0, shape, strides, size), math.prod(shape) * size, in_elements
 
 
 def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None:
