@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tensortoll.capture.hazards import writes
+from tensortoll.capture.hazards import sides, writes
 from tensortoll.capture.observers import Observing
 from tensortoll.capture.running import run
 from tensortoll.model import Hazard
@@ -805,3 +805,20 @@ def test_the_users_values_are_what_they_were() -> None:
     )
     assert names["a"].tolist() == [4.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
     assert torch.equal(names["t"], torch.from_numpy(np.asarray(names["a"])))
+
+
+def test_a_buffer_is_not_looked_at_any_more_once_no_tensor_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is found by its address, where something else may be by then."""
+    buffer = bytearray(400)
+    tensor = torch.frombuffer(buffer, dtype=torch.float32)
+    side = sides.AddressSide(id(buffer), 1, tensor.untyped_storage())
+    assert side.is_alive()
+
+    tensor.data = torch.zeros(5)
+    monkeypatch.setattr(side, "_owner", lambda: pytest.fail("the address was followed"))
+    del buffer
+
+    assert not side.is_alive()
+    assert side.where(lambda _: None) is None

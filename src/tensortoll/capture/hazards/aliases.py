@@ -115,10 +115,8 @@ class Alias:
 
         To be asked right after `is_alive`, of a pair that is.
         """
-        before, result = self.state, self._result()
-        gone = result is None or self._seen is None
-        self.state = None if gone or self._seen is None else checksum(self._seen)
-        del result  # which has kept the elements alive
+        before, result = self.state, self._result()  # which keeps the elements alive
+        self.state = None if result is None or self._seen is None else checksum(self._seen)
         return before is not None and self.state is not None and before != self.state
 
     def look_at_versions(self) -> tuple[bool, bool]:
@@ -179,6 +177,8 @@ def _buffer_of(handed: Handed, base: Any, made: Any, seen: Seen) -> Side | None:
     buffer, library = handed.buffer, _library(made)
     if buffer is None or library == "numpy" or not shares_elements(buffer, seen):
         return None
+    if library == "torch":
+        return AddressSide(buffer.identity, 1, made.untyped_storage())
     return AddressSide(buffer.identity, held_by_image() if library == "PIL" else 1)
 
 

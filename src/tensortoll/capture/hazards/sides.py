@@ -89,9 +89,7 @@ class StorageSide:
 
     def __init__(self, tensor: Any, held: int) -> None:
         """Stand for a tensor's storage; ``held`` is how often the other end refers to it."""
-        from torch.multiprocessing.reductions import StorageWeakRef
-
-        self._storage = StorageWeakRef(tensor.untyped_storage())
+        self._storage = _weak(tensor.untyped_storage())
         self._held = held
         self._tensor = weakref.ref(tensor)
 
@@ -125,6 +123,12 @@ class CapsuleSide(StorageSide):
         return _uses(self._storage) > uses
 
 
+def _weak(storage: Any) -> Any:
+    from torch.multiprocessing.reductions import StorageWeakRef
+
+    return StorageWeakRef(storage)
+
+
 def _uses(storage: Any) -> int:
     import torch
 
@@ -137,10 +141,9 @@ def _uses(storage: Any) -> int:
 def held_by_array() -> int:
     """Return how often an ndarray made of a tensor refers to the tensor's storage: tried out."""
     import torch
-    from torch.multiprocessing.reductions import StorageWeakRef
 
     array = torch.Tensor.numpy(torch.ones(1))
-    return _uses(StorageWeakRef(array.base.untyped_storage()))
+    return _uses(_weak(array.base.untyped_storage()))
 
 
 class BufferSide:
@@ -168,18 +171,32 @@ class AddressSide:
     """A `bytearray` that lies below a tensor or an image, which hold it but do not show it.
 
     It is found by its address. That is safe as long as what lies over it does so: the other end is
-    to be looked at before, and lies in the bytes that this one had.
+    to be looked at before, and lies in the bytes that this one had. Of a tensor that is not enough:
+    `t.data = other` may move it away and, later, to the same address again, when the object is gone
+    and its place was given to another. Its storage holds the object for as long as there is one.
     """
 
-    def __init__(self, identity: int, held: int) -> None:
-        """Stand for an object; ``held`` is how often the other end refers to it."""
+    def __init__(self, identity: int, held: int, storage: Any = None) -> None:
+        """Stand for an object.
+
+        Args:
+            identity: Its `id`.
+            held: How often the other end refers to it.
+            storage: That holds it, of a tensor.
+        """
         self._identity = identity
         self._held = held
+        self._storage = None if storage is None else _weak(storage)
 
     def is_alive(self) -> bool:
         """Say whether anybody but the other end holds it."""
+        if self._is_let_go():
+            return False
         owner = self._owner()
         return sys.getrefcount(owner) - _OWN > self._held
+
+    def _is_let_go(self) -> bool:
+        return self._storage is not None and _uses(self._storage) == 0
 
     def _owner(self) -> Any:
         return ctypes.cast(self._identity, ctypes.py_object).value
@@ -190,7 +207,7 @@ class AddressSide:
 
     def where(self, describe: Describe) -> int | None:
         """Return the address of its bytes."""
-        return _begin(describe(self._owner()))
+        return None if self._is_let_go() else _begin(describe(self._owner()))
 
 
 @cache
@@ -201,13 +218,12 @@ def held_by_capsule() -> tuple[int, int]:
     """
     import numpy as np
     import torch
-    from torch.multiprocessing.reductions import StorageWeakRef
 
     tensor = torch.ones(1)
     before = sys.getrefcount(tensor)
     array = np.from_dlpack(tensor)
     after = sys.getrefcount(tensor)
-    storage = StorageWeakRef(tensor.untyped_storage())
+    storage = _weak(tensor.untyped_storage())
     del tensor
     uses = _uses(storage)
     del array

@@ -17,7 +17,7 @@ from tensortoll.model import Kind
 BORROWS: Final = frozenset(("torch.asarray",))
 """Functions that borrow the buffer of whatever has one,"""
 HOOKED: Final = frozenset(("numpy", "torch"))
-"""but for arrays of these libraries, which hooks tell of."""
+"""but for arrays of these libraries, which torch knows by their type, and hooks tell of."""
 
 
 class Taking(Expression):

@@ -15,13 +15,11 @@ from tensortoll.capture.counting.recorder import Site, Table
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes.torch.kinds import dtype_name, tensor_address, tensor_span
 from tensortoll.capture.runtime.known import RUNNING
+from tensortoll.capture.runtime.taking import HOOKED
 from tensortoll.model import Effect, Kind, Place
 
 if TYPE_CHECKING:
     import torch
-
-HANDED_AS_THEY_ARE = frozenset(("numpy", "torch"))
-"""Libraries whose arrays torch knows by their type: hooks of their own tell of these."""
 
 
 def lender_of(
@@ -48,7 +46,7 @@ def lender_of(
     if not site.takes_buffers or source.untyped_storage().resizable():
         return None
     seen = given_at(table, site)
-    if seen is None or seen.span is None or seen.kind.library in HANDED_AS_THEY_ARE:
+    if seen is None or seen.span is None or seen.kind.library in HOOKED:
         return None
     if not overlap(seen.span, tensor_span(source)):
         return None
@@ -59,7 +57,7 @@ def walked(table: Table, site: Site, dtype: torch.dtype) -> tuple[Kind, tuple[Ef
     """Return what the elements were that torch has walked one by one, and the effects of that."""
     seen = given_at(table, site)
     name = dtype_name(dtype)
-    if seen is None or not seen.memory or seen.kind.library in HANDED_AS_THEY_ARE:
+    if seen is None or not seen.memory or seen.kind.library in HOOKED:
         return Kind("python", name), ("parse",)
     return seen.kind, ("parse",) if seen.kind.dtype == name else ("cast", "parse")
 
