@@ -747,6 +747,26 @@ def test_a_loop_beside_shared_memory_is_not_slowed_once_the_time_is_up(
     assert [10] == [one.write_line for one in outcome.recording.hazards]
 
 
+def test_what_is_converted_in_a_pause_is_looked_at_when_it_ends_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of conversions whose results are dropped cost no look each."""
+    monkeypatch.setattr(writes, "GRACE_NS", 0)
+    monkeypatch.setattr(writes, "SHARE", 0.0)
+    looks = []
+    look = writes.Writes.look
+    monkeypatch.setattr(
+        writes.Writes, "look", lambda self, *args: (looks.append(1), look(self, *args))[1]
+    )
+    text = "x = np.ones(500)\nfor i in range(500):\n    t = torch.tensor(x[i:])\nu = 1\n"
+
+    outcome = run(HEAD + text, "<pause>", {})
+
+    assert len(looks) < 10
+    assert outcome.recording.blind_spots == ()  # nothing was shared
+    assert outcome.recording.faults == ()
+
+
 def test_of_the_largest_memory_only_samples_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that a sample shows is told; that others may be missed is said."""
     from tensortoll.capture.hazards import aliases, contents

@@ -105,6 +105,10 @@ class Writes:
         self._threads: set[int] = set()
         self._armed = False
         """Whether the states of all aliases are those right before what runs now."""
+        self._is_paused = False
+        """Whether looking has stopped until there is time for it."""
+        self._has_waited = False
+        """Whether pairs came meanwhile, of which nobody knows whether they share memory."""
         self._began_ns = time.perf_counter_ns()
         self.spent_ns = 0
 
@@ -120,10 +124,11 @@ class Writes:
             FLAG.alive = True
             self.look(None)
 
-    @staticmethod
-    def stop() -> None:
-        """Have nothing looked at any more."""
+    def stop(self) -> None:
+        """Have nothing looked at any more; what came in a pause is taken in for later cells."""
         FLAG.alive = False
+        if self._has_waited:
+            self._unseen(self._take_in)
 
     def shared_across(self, located: Located, given: tuple[Place, Any], result: Any) -> None:
         """Note what a call was given and what it made, if that can be two libraries' memory.
@@ -152,7 +157,10 @@ class Writes:
         except TypeError:
             buffer = RUNNING.describe(origin) if type(origin) is bytearray else None
         self._fresh.append(Handed(located, source, made, buffer))
-        FLAG.alive = True
+        if self._is_paused:
+            self._has_waited = True
+        else:
+            FLAG.alive = True
 
     def look(self, place: Place | None, target: str = "") -> None:
         """Compare all aliases with what they were.
@@ -161,14 +169,18 @@ class Writes:
             place: What the user's code did since the last look; None where that is not known.
             target: What is written there, as far as the text tells.
         """
+        self._unseen(self._look, place, target)
+
+    def _unseen(self, step: Callable[..., object], *args: object) -> None:
+        """Take a step whose looking at arrays is no conversion, and whose errors are ours."""
         recorder = RUNNING.recorder
         if recorder is None or not self._lock.acquire(blocking=False):
             self._armed = False
             return
         table = recorder.local.table
-        table.quiet += 1  # looking at an array is no conversion of the user's
+        table.quiet += 1
         try:
-            self._look(place, target)
+            step(*args)
         except Exception as error:
             self._fault("looking at shared memory", error)
         finally:
@@ -185,7 +197,8 @@ class Writes:
         if not self._is_affordable(began):
             # Not asked again at every line: `resume` says when there is time for it.
             self._armed = FLAG.alive = False
-            if _ALIASES or self._take_in():
+            self._is_paused, self._has_waited = True, bool(self._fresh)
+            if _ALIASES:
                 self._blind_spot(BLIND_SPOT)
             return
         known = place is not None and self._armed and not self._is_shared_by_threads()
@@ -207,6 +220,7 @@ class Writes:
     def resume(self) -> None:
         """Look again from the next line on, if looking had stopped and there is time for it."""
         if (_ALIASES or self._fresh) and self._is_affordable(time.perf_counter_ns()):
+            self._is_paused = False
             FLAG.alive = True
 
     def _is_shared_by_threads(self) -> bool:
@@ -227,6 +241,9 @@ class Writes:
             if pair is not None:
                 _ALIASES.append(pair)
                 new.append(pair)
+        if new and self._has_waited:
+            self._blind_spot(BLIND_SPOT)
+        self._has_waited = False
         return new
 
     def _tell(self, alias: Alias, place: Place, target: str, counted: tuple[bool, bool]) -> None:
