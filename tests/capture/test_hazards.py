@@ -817,6 +817,29 @@ def test_what_is_written_is_called_by_its_name() -> None:
     assert (one.written, one.aliased) == ("raw", "picture")
 
 
+@pytest.mark.parametrize(
+    ("write", "written"),
+    [
+        ("np.put(a, [1], [7])", "a"),
+        ("a.put([1], [7])", "a"),
+        ("torch.relu_(t)", "t"),
+        ("t.relu_()", "t"),
+        ("torch.nn.init.ones_(t)", "t"),
+        ("fill_with_ones(t)", "t"),
+    ],
+)
+def test_what_is_written_is_an_array_and_never_the_module_whose_function_wrote(
+    write: str, written: str
+) -> None:
+    """A function writes to its first argument, a method to what it is called on."""
+    text = (
+        "from torch.nn.init import ones_ as fill_with_ones\n"
+        f"a = np.full(50, -1.0)\nt = torch.from_numpy(a)\n{write}"
+    )
+    [one] = hazards(text)
+    assert one.written == written
+
+
 def test_the_users_values_are_what_they_were() -> None:
     """Looking reads, and writes nothing."""
     names: dict[str, Any] = {"__name__": "__main__"}

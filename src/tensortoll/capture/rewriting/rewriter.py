@@ -106,7 +106,7 @@ class _Rewriter(Statements):
     ) -> None:
         known = rewrites.where(names.in_play)
         share = can_share(names.tree, known.methods, known.functions, names.resolve)
-        super().__init__(Text(source), looks=share or is_watching())
+        super().__init__(Text(source), names.resolve, looks=share or is_watching())
         self.left = 0
         self._functions = functions
         self._rewrites = rewrites.where(names.in_play)

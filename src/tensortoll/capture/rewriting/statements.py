@@ -8,7 +8,7 @@ one statement of the user's, so what changed meanwhile was changed by that one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ from tensortoll.capture.rewriting.placeholders import PLACEHOLDER, Baked, new_nu
 from tensortoll.capture.runtime.moments import Moment
 from tensortoll.capture.text.calls import dotted
 from tensortoll.capture.text.nodes import Text, at_start, told
+
+Resolve = Callable[[ast.expr], str | None]
 
 _FLAG: Final = f"{PLACEHOLDER}flag"
 _OF_LOOKS: Final = frozenset(("alive", "caught", "entered", "looked", "raised", "resumed"))
@@ -31,15 +33,17 @@ SWALLOWING: Final = frozenset(
 class Statements(ast.NodeTransformer):
     """Puts moments into a tree."""
 
-    def __init__(self, text: Text, *, looks: bool) -> None:
+    def __init__(self, text: Text, resolve: Resolve, *, looks: bool) -> None:
         """Start with nothing rewritten.
 
         Args:
             text: What the user sees.
+            resolve: Returns the dotted name of a library's function; None for all else.
             looks: Whether the text can write to memory that is shared.
         """
         self.expressions: dict[str, Baked] = {}
         self._text = text
+        self._resolve = resolve
         self._looks = looks
         self._last: ast.stmt | None = None
 
@@ -130,7 +134,7 @@ class Statements(ast.NodeTransformer):
 
     def _told_of(self, node: Any) -> Moment:
         """Return what a report tells of a statement: to be asked before it is rewritten."""
-        target = target_of(node)
+        target = target_of(node, self._resolve)
         shown = target or getattr(node, "value", None)
         place = self._text.place(shown if isinstance(shown, ast.expr) else node)
         if isinstance(node, ast.stmt):
@@ -164,25 +168,28 @@ def _within(node: ast.AST) -> Iterator[ast.AST]:
             yield from _within(child)
 
 
-def target_of(node: ast.AST) -> ast.expr | None:  # noqa: PLR0911 - one for each form of a write
+def target_of(node: ast.AST, resolve: Resolve) -> ast.expr | None:
     """Return what a statement writes to, as far as its text tells."""
     if isinstance(node, ast.AugAssign):
         return node.target
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
         return node.targets[0]
     value = getattr(node, "value", None)
-    if not isinstance(value, ast.Call):
-        return None
-    for keyword in value.keywords:
+    return _written_by(value, resolve) if isinstance(value, ast.Call) else None
+
+
+def _written_by(call: ast.Call, resolve: Resolve) -> ast.expr | None:
+    """Return what a call writes to: the array of a method, the first argument of a function."""
+    for keyword in call.keywords:
         if keyword.arg == "out":
             return keyword.value
-    if not isinstance(value.func, ast.Attribute):
-        return None
-    name = value.func.attr
-    if name in _FIRST:
-        return value.args[0] if value.args else None
+    function = resolve(call.func)
+    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    name = (function or method).rpartition(".")[2]
     in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
-    return value.func.value if in_place else None
+    if name in _FIRST or (in_place and function is not None):
+        return call.args[0] if call.args else None
+    return call.func.value if in_place and isinstance(call.func, ast.Attribute) else None
 
 
 def can_share(tree: ast.AST, methods: Any, functions: Any, resolve: Any) -> bool:
