@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from typing import Any
 
@@ -86,6 +87,11 @@ requires-grad      np.from_dlpack(torch.ones(3, requires_grad=True))
 other              torch.tensor([torch.ones(2), torch.ones(2)])
 ragged             torch.FloatTensor([[1, 2], [3]])
 unsupported-dtype  torch.tensor(["1", "2"])
+missing-values     torch.tensor([1.0, float("nan")], dtype=torch.int64)
+out-of-range       torch.tensor([1, float("inf")], dtype=torch.int32)
+missing-values     np.array([1, float("nan")], dtype=int)
+sparse             from scipy import sparse; torch.tensor(sparse.eye(3, format="csr"))
+not-an-array       from PIL import Image; torch.tensor(Image.new("RGB", (4, 4)))
 """
 """The cause, and the line that raises."""
 
@@ -151,6 +157,7 @@ not-an-array       tf.constant(np.zeros((2, 2)).data)
 dtype-mismatch     tf.concat([tf.ones(3), tf.ones(3, tf.float64)], 0)
 symbolic           tf.keras.Input((3,)).numpy()
 symbolic           np.asarray(tf.keras.Input((3,)))
+missing-values     tf.constant([1.0, float("nan")], dtype=tf.int32)
 """
 
 NO_CONVERSIONS_OF_TENSORFLOW = """
@@ -159,6 +166,7 @@ tf.reshape(tf.ones(3), (2, 2))
 tf.matmul(tf.ones((2, 2)), tf.ones((3, 2)))
 tf.foo(3)
 tf.ones(3).foo
+m = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(1)]); m(np.zeros((8, 3)))
 """
 
 
@@ -220,6 +228,15 @@ def test_an_error_of_tensorflows_that_is_no_conversions_is_left_alone(line: str)
         ("w.numpy()", "w requires a gradient", "w.detach().numpy()"),
         ("x @ 1 if 0 else np.asarray(w)", "w requires a gradient", "w.detach().numpy()"),
         ("torch.tensor(np.array([3, 'a'], dtype=object))", "[1] is the text 'a'", "np.unique"),
+        ("torch.tensor([0.5, None])", "None becomes nan", "dtype=np.float64"),
+        ("(w + abs(w)).numpy()", "w + abs(w) requires", "(w + abs(w)).detach().numpy()"),
+        ("torch.tensor([w.detach(), w.detach()])", "tensor of shape (3,)", "torch.stack(["),
+        (
+            "import pandas as pd; np.array(['1', 'x']).astype(float)",
+            "is the text 'x', which is no number. With what follows, text that",
+            "pd.to_numeric",
+        ),
+        ("np.array({1, 2}, dtype=float)", "{1, 2} is a set", "np.array(sorted({1, 2}))"),
     ],
 )
 def test_the_explanation_names_the_users_own_values_and_the_remedy_works(
@@ -235,6 +252,44 @@ def test_the_explanation_names_the_users_own_values_and_the_remedy_works(
     assert told in found[0].explanation
     assert remedy in found[0].remedy
     eval(found[0].remedy, names)
+
+
+def test_a_table_of_text_and_numbers_is_not_offered_as_codes_of_both() -> None:
+    """The numbers among them would be lost, though the line ran."""
+    found = failures(
+        "import numpy as np, torch\ntorch.tensor(np.array([['a', 1.5], ['b', 2.5]], dtype=object))"
+    )
+    assert ["mixed-types"] == [one.cause for one in found]
+    assert "np.unique" not in found[0].remedy
+
+
+def test_the_remedy_for_dates_keeps_parts_of_a_second_and_what_is_missing() -> None:
+    """A date that is not there is no very old one."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    text = "import numpy as np, torch\nd = np.array([90_500, 'NaT'], 'M8[ms]')\ntorch.tensor(d)"
+    [found] = run(text, "<cell>", names).recording.failures
+    assert "seconds" in found.explanation
+    seconds, missing = eval(found.remedy, names).tolist()
+    assert seconds == 90.5
+    assert math.isnan(missing)
+
+
+BRANCH_IN_JAX = (
+    "import jax\n@jax.jit\ndef f(x):\n    if x.sum() > 0:\n        return x\n    return -x"
+)
+
+
+def test_a_branch_on_a_tracer_is_told_though_the_value_has_no_name() -> None:
+    """An `if` asks for the truth of what stands in no variable."""
+    found = failures(f"{BRANCH_IN_JAX}\nf(1.0)")
+    assert [("symbolic", 4)] == [(one.cause, one.line) for one in found]
+    assert "jax.lax.cond" in found[0].remedy
+
+
+def test_the_librarys_own_word_is_told_where_its_message_begins_with_the_place() -> None:
+    """AutoGraph writes `in user code:` first, and then the code."""
+    [found] = failures(f"import numpy as np\nimport tensorflow as tf\n{TRACED_METHOD}\n")
+    assert "'SymbolicTensor' object has no attribute 'numpy'" in found.error
 
 
 TRACED_ARRAY = """

@@ -56,9 +56,16 @@ class Attempt:
     """The first operand as the user wrote it."""
     operands: list[Any] = field(default_factory=list)
     """Receiver and arguments, as far as they are known."""
+    arguments: list[str] = field(default_factory=list)
+    """The first ones of these as the user wrote them."""
     keywords: dict[str, Any] = field(default_factory=dict)
     inner_name: str = ""
     """What the innermost Python function called."""
+
+    def written(self, operand: Any) -> str:
+        """Return how the user wrote an operand; empty where that is not known."""
+        pairs = zip(self.operands, self.arguments, strict=False)
+        return next((text for one, text in pairs if one is operand), "")
 
     @property
     def text(self) -> str:
@@ -197,7 +204,8 @@ def _augmented(found: Attempt, text: str, scope: Scope) -> None:
 
 def _operands(found: Attempt, nodes: list[ast.expr], scope: Scope) -> None:
     if nodes:
-        found.argument = ast.unparse(nodes[0])
+        found.arguments = [ast.unparse(one) for one in nodes]
+        found.argument = found.arguments[0]
     found.operands = [scope.value(one) for one in nodes]
 
 
@@ -229,5 +237,5 @@ def _in_traced_code(found: Attempt, error: BaseException, sources: Sources) -> N
             found.source, found.line = source, one.lineno
             found.expression = lines[one.lineno - 1].strip() if one.lineno <= len(lines) else ""
             found.expression = found.expression.removeprefix("return ")
-            found.argument = ""
+            found.argument, found.arguments = "", []
             return

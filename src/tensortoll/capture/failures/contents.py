@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -28,6 +29,8 @@ class Contents:
     whole: tuple[str, int] | None = None
     """The integer of the largest magnitude."""
     negative: tuple[str, int] | None = None
+    endless: tuple[str, float] | None = None
+    """The first NaN or infinity."""
     shapes: dict[tuple[int, ...], str] = field(default_factory=dict)
     """The shapes at the innermost level, with the place of the first of each."""
 
@@ -94,6 +97,8 @@ def _leaf(path: str, value: Any, found: Contents) -> None:
         found.truth = found.truth or (where, value)
     elif isinstance(value, _NUMBERS) or _is_number(value):
         found.number = found.number or (where, value)
+        if isinstance(value, float) and not math.isfinite(value):
+            found.endless = found.endless or (where, float(value))
         if isinstance(value, int):
             _compare_wholes(where, value, found)
     else:

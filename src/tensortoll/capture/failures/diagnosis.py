@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,10 +10,28 @@ from typing import Any, Final
 from tensortoll.capture.failures.evaluating import UNKNOWN
 from tensortoll.capture.patching import silenced
 
+NOTE: Final = "  # "
+"""Between a remedy and what it changes of the data, which is told with the explanation."""
 TRIED_ON: Final = 1_000
 """Rows of a long array that a remedy is tried on."""
 _LONGEST: Final = 60
-_MODULES: Final = {"np": "numpy", "torch": "torch", "tf": "tensorflow", "jnp": "jax.numpy"}
+_MODULES: Final = {
+    "np": "numpy",
+    "pd": "pandas",
+    "torch": "torch",
+    "tf": "tensorflow",
+    "jnp": "jax.numpy",
+}
+_CLOSED: Final = (
+    ast.Name,
+    ast.Attribute,
+    ast.Call,
+    ast.Subscript,
+    ast.List,
+    ast.Dict,
+    ast.ListComp,
+)
+"""Expressions that a dot or an operator can follow without brackets."""
 WRAPPED: Final = {
     "torch": "torch.tensor({})",
     "tensorflow": "tf.constant({})",
@@ -29,7 +48,7 @@ class Diagnosis:
     cause: str
     explanation: str
     remedies: tuple[str, ...] = ()
-    """Expressions with `{x}` for the operand, the best first."""
+    """Expressions with `{x}` for the operand, the best first; see `NOTE`."""
     operand: Any = UNKNOWN
     """What the remedies are tried on."""
     advice: str = ""
@@ -38,19 +57,30 @@ class Diagnosis:
 
 def into(library: str, expression: str) -> str:
     """Return an expression with its array taken in by a library."""
-    return WRAPPED.get(library, "{}").replace("{}", expression)
+    code, mark, note = expression.partition(NOTE)
+    return WRAPPED.get(library, "{}").replace("{}", code) + mark + note
 
 
-def worked(found: Diagnosis, argument: str) -> str:
-    """Return the first remedy that works on the operand, as the user would write it."""
-    shown = argument if 0 < len(argument) <= _LONGEST else "x"
-    plain = shown.isidentifier() or shown.endswith((")", "]"))
+def explained(found: Diagnosis, argument: str) -> tuple[str, str]:
+    """Return what is told, and the first remedy that works on the operand, as the user writes it.
+
+    Args:
+        found: Why the conversion raised.
+        argument: The operand as the user wrote it; empty where that is not known.
+    """
+    known = 0 < len(argument) <= _LONGEST
+    shown = argument if known else "x"
+    is_closed = isinstance(ast.parse(shown, mode="eval").body, _CLOSED)
     for remedy in found.remedies:
         if _works(remedy, found.operand):
-            # Only a name or a call can be followed by a dot; all else needs brackets there.
-            name = shown if plain or "{x}." not in remedy else f"({shown})"
-            return remedy.replace("{x}", name)
-    return found.advice
+            code, _, note = remedy.partition(NOTE)
+            followed = any(one in code for one in ("{x}.", "{x} ", "{x}["))
+            stands = "" if known or "{x}" not in code else "x stands for what was to be converted"
+            notes = "; ".join(one for one in (note, stands) if one)
+            told_of = f" With what follows, {notes}." if notes else ""
+            name = shown if is_closed or not followed else f"({shown})"
+            return f"{found.explanation}{told_of}", code.replace("{x}", name)
+    return found.explanation, found.advice
 
 
 def _works(remedy: str, operand: Any) -> bool:

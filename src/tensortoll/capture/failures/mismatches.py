@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, Final
 
@@ -12,12 +13,15 @@ _OF_DTYPES: Final = (
     "dtype",
     "scalar type",
     "same type",
-    "should be the same",
     "was expected to be a",
     "that does not match type",
     "can't be cast to the desired output type",
 )
 """What libraries write where two dtypes do not go together; the operands have to bear it out."""
+_SAME_TYPE: Final = re.compile(r"\btypes?\b.*should be the same")
+_SHOWN_DTYPE: Final = re.compile(r"dtype=(?:<dtype: ')?(?:tf\.|torch\.)?(\w+)")
+"""How a tensor that is shown tells its dtype, whatever the message is about."""
+_SHOWN_ARGUMENTS: Final = re.compile(r"Arguments received by|Received args:")
 _OF_DEVICES: Final = (
     "same device",
     "on the expected device",
@@ -59,7 +63,7 @@ def devices_apart(found: Attempt) -> Diagnosis | None:
 
 def dtypes_apart(found: Attempt) -> Diagnosis | None:
     """Tell of two tensors of different dtypes, or one that was asked for in another dtype."""
-    if not any(one in found.text for one in _OF_DTYPES):
+    if not _is_about_dtypes(found.text):
         return None
     tensors = _tensors(found)
     names = dict.fromkeys(_dtype(one) for one in (*tensors, *_arrays(found)))
@@ -86,6 +90,15 @@ def dtypes_apart(found: Attempt) -> Diagnosis | None:
     return _in_its_own_words("dtype-mismatch", found)
 
 
+def _is_about_dtypes(text: str) -> bool:
+    """Say whether a message is about dtypes, and does not only show tensors that have one."""
+    message = _SHOWN_ARGUMENTS.split(text)[0]
+    if len(set(_SHOWN_DTYPE.findall(message))) > 1 or _SAME_TYPE.search(message):
+        return True
+    message = _SHOWN_DTYPE.sub("", message)
+    return any(one in message for one in _OF_DTYPES)
+
+
 def _in_its_own_words(cause: str, found: Attempt) -> Diagnosis | None:
     """Tell what the library says of operands that are gone by now."""
     home = type(found.error).__module__.partition(".")[0]
@@ -93,9 +106,10 @@ def _in_its_own_words(cause: str, found: Attempt) -> Diagnosis | None:
         type(found.error) in (RuntimeError, NotImplementedError) or home == "tensorflow"
     ):
         return None
+    cast = "tf.cast(x, dtype)" if home == "tensorflow" else "x.to(dtype)"
     advice = {
         "wrong-device": "Move the operands to one device: `.to(device)`.",
-        "dtype-mismatch": "Cast one of the operands: `.to(dtype)`, `tf.cast(x, dtype)`.",
+        "dtype-mismatch": f"Cast one of the operands: `{cast}`.",
     }
     return Diagnosis(cause, f"The library says: {found.text.splitlines()[0]}", advice=advice[cause])
 

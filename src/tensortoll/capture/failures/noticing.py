@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from tensortoll.capture.counting.recorder import Recorder
 from tensortoll.capture.failures.attempts import Attempt, attempt
-from tensortoll.capture.failures.diagnosis import Diagnosis, told, worked
+from tensortoll.capture.failures.diagnosis import Diagnosis, explained, told
 from tensortoll.capture.failures.mismatches import (
     devices_apart,
     dtypes_apart,
@@ -99,15 +100,15 @@ class Failures:
         diagnosis = diagnosed(found)
         if diagnosis is None:
             return
-        is_first = bool(found.operands) and diagnosis.operand is found.operands[0]
+        explanation, remedy = explained(diagnosis, found.written(diagnosis.operand))
         failure = Failure(
             found.source,
             found.line,
             found.expression,
-            f"{type(error).__name__}: {_short(found.text)}",
+            f"{type(error).__name__}: {_short(found)}",
             diagnosis.cause,
-            diagnosis.explanation,
-            worked(diagnosis, found.argument if is_first else ""),
+            explanation,
+            remedy,
         )
         with self._lock:
             self._found.setdefault((*key, diagnosis.cause), failure)
@@ -136,10 +137,14 @@ def _otherwise(found: Attempt) -> Diagnosis | None:
     """Tell of a conversion that raised for a reason of its own: a shape, a buffer's size."""
     if not _asks(found):
         return None
-    arrays = [one for one in found.operands if hasattr(one, "shape") and not isinstance(one, type)]
-    shapes = [tuple(one.shape) for one in arrays]
-    told_of = f" It was given {', '.join(map(told, shapes[:3]))}." if shapes else ""
-    return Diagnosis("other", f"The library refused it: {_short(found.text)}{told_of}")
+    every = {id(one): one for one in found.operands}.values()
+    arrays = [one for one in every if hasattr(one, "shape") and not isinstance(one, type)]
+    shapes = [told(tuple(one.shape)) for one in arrays[:3]]
+    what = "an array of shape" if len(shapes) == 1 else "arrays of the shapes"
+    told_of = f" It was given {what} {', '.join(shapes)}." if shapes else ""
+    said = _short(found)
+    stop = "" if said.endswith((".", "…", "!", "?")) else "."
+    return Diagnosis("other", f"The library refused it: {said}{stop}{told_of}")
 
 
 _NAMED: Final = LEAVING - frozenset(
@@ -175,6 +180,18 @@ _LONGEST: Final = 300
 """Characters of a library's message that are kept."""
 
 
-def _short(text: str) -> str:
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+_COLOURS: Final = re.compile(r"\x1b\[[\d;]*m")
+_IN_TRACED_CODE: Final = "in user code:"
+_IN_A_LAYER: Final = "Exception encountered when calling"
+
+
+def _short(found: Attempt) -> str:
+    """Return the line of a message that says what is wrong; Keras and AutoGraph first say where."""
+    message = _COLOURS.sub("", found.text).partition("Arguments received by")[0]
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    if first.startswith(_IN_TRACED_CODE):
+        first = lines[-1].removeprefix(f"{type(found.error).__name__}: ")
+    elif first.startswith(_IN_A_LAYER) and len(lines) > 1:
+        first = lines[1]
     return first if len(first) <= _LONGEST else f"{first[: _LONGEST - 1]}…"

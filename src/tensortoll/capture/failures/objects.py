@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tensortoll.capture.failures.contents import Contents
-from tensortoll.capture.failures.diagnosis import Diagnosis, into, told
+from tensortoll.capture.failures.diagnosis import NOTE, Diagnosis, into, told
 
 
 def of_objects(value: Any, inside: Contents, library: str, *, array: bool) -> Diagnosis | None:
     """Tell what stands in an object array, or in a sequence that is to become one."""
     numbers = "{x}.astype(np.float64)" if array else "np.array({x}, dtype=np.float64)"
     as_text = "{x}.astype(str)" if array else "np.array({x}, dtype=str)"
-    codes = f"torch.from_numpy(np.unique({as_text}, return_inverse=True)[1])"
+    codes = f"torch.from_numpy(np.unique({as_text}, return_inverse=True)[1]){CODES}"
     kind = "an array of Python objects" if array else "a sequence"
     if inside.missing is not None:
         return Diagnosis(
             "missing-values",
             f"Element {inside.missing} is {inside.missing_value}: there is no number for a value "
             "that is missing.",
-            (into(library, numbers), *(() if array else ("[0 if v is None else v for v in {x}]",))),
+            (
+                into(library, f"{numbers}{NOTE}{inside.missing_value} becomes nan"),
+                *(() if array else (into(library, _ZEROS),)),
+            ),
             value,
             "Fill the gaps first, or write NaN for them.",
         )
@@ -34,16 +37,19 @@ def of_objects(value: Any, inside: Contents, library: str, *, array: bool) -> Di
         )
     if inside.text is not None and (inside.number or inside.truth):
         where, number = inside.number or inside.truth  # type: ignore[misc]
+        # In a table the numbers would become codes along with the text.
+        is_table = inside.text[0].count("[") > 1
         return Diagnosis(
             "mixed-types",
             f"Element {inside.text[0]} is the text {told(inside.text[1])}, and element {where} is "
             f"the number {told(number)}: a tensor has one dtype.",
             (
                 into(library, numbers),
-                codes if library == "torch" else into(library, as_text),
-                as_text,
+                *(() if is_table else (codes if library == "torch" else into(library, as_text),)),
+                *(() if is_table else (as_text,)),
             ),
             value,
+            "Turn the text into numbers first, column by column, or leave it out.",
         )
     if not array:
         return None
@@ -57,6 +63,10 @@ def of_objects(value: Any, inside: Contents, library: str, *, array: bool) -> Di
         (into(library, numbers), f"{into(library, 'np.stack({x})')}", text),
         value,
     )
+
+
+_ZEROS: Final = f"[0 if v is None else v for v in {{x}}]{NOTE}None becomes 0"
+CODES: Final = f"{NOTE}each distinct text becomes a number"
 
 
 def _for_ragged(library: str, lists: str) -> tuple[str, ...]:

@@ -25,6 +25,9 @@ def no_array(value: Any, found: Attempt, library: str) -> Diagnosis | None:
         return Diagnosis("out-of-range", beyond[0].replace("Element ", "The number"), (), value)
     if value is None and found.operands[0] is not None:
         return None
+    sparse = _of_sparse(value, found, library)
+    if sparse is not None:
+        return sparse
     cures = _cures(value, found, library)
     if cures is None:
         return None
@@ -46,16 +49,36 @@ def _cures(value: Any, found: Attempt, library: str) -> tuple[str, ...] | None:
         memoryview: "np.asarray({x})",
     }
     if type(value) in read:
-        return (into(library, read[type(value)]),)
+        return (_made(library, read[type(value)]),)
     if isinstance(value, set | frozenset):
-        return (into(library, "sorted({x})"),)
+        return (_made(library, "sorted({x})"),)
     if found.name == "from_numpy":
         return "torch.from_numpy({x}.to_numpy())", "torch.tensor({x})"
     if isinstance(value, _PLAIN) or hasattr(value, "shape"):
         return None
-    if hasattr(value, "__float__"):
-        return (into(library, "float({x})"),)
+    is_picture = library != "numpy" and hasattr(value, "__array_interface__")
+    if is_picture or hasattr(value, "__float__"):
+        return (into(library, "np.array({x})" if is_picture else "float({x})"),)
     return () if value is None or is_missing(value) or type(value).__name__ in _KNOWN else None
+
+
+def _made(library: str, values: str) -> str:
+    """Return a sequence of numbers as an array of a library, NumPy's own too."""
+    return f"np.array({values})" if library == "numpy" else into(library, values)
+
+
+def _of_sparse(value: Any, found: Attempt, library: str) -> Diagnosis | None:
+    """Tell of a sparse matrix of SciPy's, which holds its elements in several arrays."""
+    if not type(value).__module__.startswith("scipy.sparse"):
+        return None
+    size = " x ".join(map(str, value.shape))
+    return Diagnosis(
+        "sparse",
+        f"{name_of(found)} is a sparse matrix of SciPy's ({value.format}): it has no plain block "
+        f"of {size} elements to be read.",
+        (into(library, "{x}.toarray()"),),
+        value,
+    )
 
 
 def _a(kind: str) -> str:

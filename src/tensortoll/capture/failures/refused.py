@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from tensortoll.capture.failures.attempts import Attempt
 from tensortoll.capture.failures.contents import contents
-from tensortoll.capture.failures.diagnosis import Diagnosis, into, told
+from tensortoll.capture.failures.diagnosis import NOTE, Diagnosis, into, told
 from tensortoll.capture.failures.evaluating import UNKNOWN
-from tensortoll.capture.failures.objects import of_objects
+from tensortoll.capture.failures.objects import CODES, of_objects
 from tensortoll.capture.failures.others import name_of, no_array
 from tensortoll.capture.failures.sequences import of_sequence
 
@@ -180,12 +180,12 @@ def _of_unknown_dtype(value: Any, found: Attempt, library: str) -> Diagnosis | N
         return _text_as_numbers(value, found) if kind in TEXTS else None
     name = {"tensorflow": "TensorFlow", "jax": "JAX", "keras": "Keras"}.get(library, library)
     cures = {
-        "M": into(library, "{x}.astype('datetime64[s]').astype(np.int64)"),
-        "m": into(library, "{x}.astype('timedelta64[s]').astype(np.int64)"),
+        "M": into(library, _SECONDS.replace("{x}", "({x} - np.datetime64(0, 's'))")),
+        "m": into(library, _SECONDS),
         "V": into(library, "{x}[{x}.dtype.names[0]]"),
         "T": into(library, "{x}.astype(object)"),
     }
-    codes = "np.unique({x}, return_inverse=True)[1]"
+    codes = f"np.unique({{x}}, return_inverse=True)[1]{CODES}"
     default = into(library, codes if kind in TEXTS else "{x}.astype(np.float64)")
     what = "text" if kind in TEXTS else {"M": "dates", "m": "durations"}.get(kind, "elements")
     return Diagnosis(
@@ -196,6 +196,11 @@ def _of_unknown_dtype(value: Any, found: Attempt, library: str) -> Diagnosis | N
     )
 
 
+_SECONDS: Final = (
+    f"{{x}} / np.timedelta64(1, 's'){NOTE}they become seconds, and nan where there is none"
+)
+
+
 def _text_as_numbers(value: Any, found: Attempt) -> Diagnosis | None:
     for number, one in enumerate(value.flat[:1000]):
         try:
@@ -203,9 +208,9 @@ def _text_as_numbers(value: Any, found: Attempt) -> Diagnosis | None:
         except ValueError:
             return Diagnosis(
                 "other",
-                f"Element [{number}] of {name_of(found)} is the text {told(one)}, which is no "
-                "number.",
-                ("np.unique({x}, return_inverse=True)[1]",),
+                f"Element [{number}] of {name_of(found)} is the text {told(one.item())}, which is "
+                "no number.",
+                (f"pd.to_numeric({{x}}, errors='coerce'){NOTE}text that is no number becomes nan",),
                 value,
             )
     return None

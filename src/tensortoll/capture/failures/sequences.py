@@ -7,7 +7,7 @@ from typing import Any, Final
 from tensortoll.capture.failures.attempts import Attempt
 from tensortoll.capture.failures.contents import Contents
 from tensortoll.capture.failures.diagnosis import Diagnosis, into, told
-from tensortoll.capture.failures.objects import described, of_objects
+from tensortoll.capture.failures.objects import CODES, described, of_objects
 
 
 def of_sequence(value: Any, inside: Contents, found: Attempt, library: str) -> Diagnosis | None:
@@ -28,20 +28,59 @@ def of_sequence(value: Any, inside: Contents, found: Attempt, library: str) -> D
             "unsupported-dtype",
             f"Element {inside.text[0]} is the text {told(inside.text[1])}, and tensors hold "
             "numbers.",
-            (into(library, "np.unique({x}, return_inverse=True)[1]"),),
+            (into(library, f"np.unique({{x}}, return_inverse=True)[1]{CODES}"),),
             value,
         )
+    endless = _not_finite(value, inside, found, library)
+    if endless is not None:
+        return endless
     beyond = beyond_range(inside, found, library)
     if beyond is not None:
         return Diagnosis("out-of-range", *beyond, value)
+    return _of_others(value, inside, library)
+
+
+def _of_others(value: Any, inside: Contents, library: str) -> Diagnosis | None:
+    """Tell of elements that are no numbers."""
     if inside.other is not None and not hasattr(inside.other[1], "shape"):
         return Diagnosis(
             "not-an-array",
-            f"Element {inside.other[0]} is {described(inside.other[1])}: that is no number.",
+            f"Element {inside.other[0]} is {described(inside.other[1])}, which is not taken for a "
+            "number.",
             (into(library, "[float(v) for v in {x}]"),),
             value,
         )
-    return None
+    return _of_tensors(value, inside, library)
+
+
+def _not_finite(value: Any, inside: Contents, found: Attempt, library: str) -> Diagnosis | None:
+    """Tell of NaN or infinity where whole numbers were asked for."""
+    wanted = _dtype_name(found.keywords.get("dtype"))
+    if inside.endless is None or wanted not in (*_INTEGERS, "int"):
+        return None
+    where, number = inside.endless
+    return Diagnosis(
+        "missing-values" if number != number else "out-of-range",  # noqa: PLR0124 - NaN is not
+        f"Element {where} is {number}, and {wanted} holds finite whole numbers only.",
+        (into(library, "np.array({x}, dtype=np.float64)"), "np.array({x}, dtype=np.float64)"),
+        value,
+    )
+
+
+def _of_tensors(value: Any, inside: Contents, library: str) -> Diagnosis | None:
+    """Tell of tensors in a list, where torch reads one number of each."""
+    if inside.other is None or library != "torch":
+        return None
+    where, one = inside.other
+    if type(one).__module__.partition(".")[0] != "torch" or not getattr(one, "ndim", 0):
+        return None
+    return Diagnosis(
+        "other",
+        f"Element {where} is a tensor of shape {tuple(one.shape)}: tensors in a list are taken in "
+        "only where each holds one number.",
+        ("torch.stack({x})", "torch.stack(list({x}))"),
+        value,
+    )
 
 
 def beyond_range(

@@ -28,9 +28,38 @@ def symbolic(found: Attempt) -> Diagnosis | None:
                 "an array while the function is traced, and has no elements yet.",
                 advice=_ADVICE[kind],
             )
-    return None
+    return _named(found)
 
 
+def _named(found: Attempt) -> Diagnosis | None:
+    """Tell of a stand-in that is out of sight, where the error is of a kind that nothing else has.
+
+    An `if` asks for the truth of a value that stands in no variable.
+    """
+    kind = _OF_KINDS.get(type(found.error).__name__)
+    if kind is None or type(found.error).__module__.partition(".")[0] not in {"jax", "tensorflow"}:
+        return None
+    return Diagnosis(
+        "symbolic",
+        f"The value that was asked for is {kind}: it stands for an array while the function is "
+        "traced, and has no elements yet.",
+        advice=_BRANCHES[kind],
+    )
+
+
+_OF_KINDS: Final = {
+    "TracerBoolConversionError": "a JAX tracer",
+    "TracerIntegerConversionError": "a JAX tracer",
+    "TracerArrayConversionError": "a JAX tracer",
+    "ConcretizationTypeError": "a JAX tracer",
+    "OperatorNotAllowedInGraphError": "a symbolic TensorFlow tensor",
+}
+"""Errors that only a stand-in raises."""
+_BRANCHES: Final = {
+    "a JAX tracer": "Use `jnp.where(condition, a, b)` or `jax.lax.cond` for a branch, or name the "
+    "argument that it depends on in `static_argnums`.",
+    "a symbolic TensorFlow tensor": "Use `tf.where(condition, a, b)` or `tf.cond` for a branch.",
+}
 _ADVICE: Final = {
     "a symbolic TensorFlow tensor": "Use TensorFlow's own function (`tf.reduce_sum(x)` for "
     "`np.sum(x)`), or `tf.numpy_function(f, [x], dtype)` where there is none.",
