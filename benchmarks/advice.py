@@ -8,8 +8,9 @@ other work on the machine slows all forms alike. Printed are the medians of what
 of what was saved, how far apart they are, and in how many rounds it was told at all: where an
 allocator decides whether TensorFlow copies once or twice, bytes differ from round to round.
 
-Rules of devices (TT3xx) are left out: what crossing costs is for a real one to say. TT202 and
-TT6xx warn, and save nothing.
+Rules of devices (TT3xx) come last, on a device that is none, as far away as it is told to be
+(`tests/fakes/fake_accelerator.py`): that shows whether a promise is kept, and nothing of what a
+real device takes. TT202 and TT6xx warn, and save nothing.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import ctypes
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tensortoll.advice import advised
@@ -33,6 +36,12 @@ TF: Final = f"{START}import tensorflow as tf\n"
 JAX: Final = f"{START}import jax\nimport jax.numpy as jnp\n"
 SINGLES: Final = "x = rng.random((2_000, 2_000), dtype=np.float32)\n"
 ROWS: Final = "rows = [rng.random(4_000) for _ in range(200)]\n"
+FAKES: Final = Path(__file__).parents[1] / "tests" / "fakes"
+DEVICE: Final = (
+    f"{TORCH}import fake_accelerator\nx = torch.rand(200, 300)\nd = x.to('fakegpu')\n"
+    "data = torch.rand(1_000, 64)\nfake_accelerator.waits.update("
+    "{'read': 0.002, 'pageable': 0.002, 'pinned': 0.0005, 'pin': 0.004})\n"
+)
 NESTED: Final = "nested = [[row + column / 10 for column in range(500)] for row in range(500)]\n"
 
 
@@ -138,6 +147,24 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
         Case(TORCH + "x = rng.random((500, 500))", "t = torch.tensor(x.tolist())"),
         Case(TF + "x = rng.random((500, 500))", "t = tf.constant(x.tolist())"),
     ),
+    "TT301": (
+        Case(
+            DEVICE,
+            f"losses = []\n{TURNS}    loss = (d * turn).mean()\n    losses.append(loss.item())",
+            f"losses = []\n{TURNS}    loss = (d * turn).mean()\n    losses.append(loss.detach())\n"
+            "losses = torch.stack(losses).tolist()",
+        ),
+    ),
+    "TT302": (Case(DEVICE, "g = x.pin_memory().to('fakegpu', non_blocking=True)"),),
+    "TT303": (Case(DEVICE, "g = d.cpu().to('fakegpu')"),),
+    "TT304": (
+        Case(
+            DEVICE,
+            "for i in range(0, 1_000, 100):\n    b = data[i : i + 100].to('fakegpu')",
+            "pinned = data.pin_memory()\n"
+            "for i in range(0, 1_000, 100):\n    b = pinned[i : i + 100].to('fakegpu')",
+        ),
+    ),
 }  # fmt: skip
 ROUNDS: Final = 7
 
@@ -149,11 +176,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("rules", nargs="*")
     options = parser.parse_args()
+    warnings.simplefilter("ignore")  # the costly forms are what libraries warn of
+    sys.path.append(str(FAKES))
     print("rule   promised                   saved                     apart  told  costly form")
     for code in options.rules or CASES:
         for case in CASES[code]:
             line = next(one for one in case.before.splitlines()[::-1] if "(" in one)
-            line = case.before.splitlines()[1].strip() if code == "TT104" else line
+            line = case.before.splitlines()[1].strip() if code in {"TT104", "TT304"} else line
             told = _held(code, case, options.budget, options.rounds)
             print(f"{code:6} {told:61} {line}", flush=True)
 
