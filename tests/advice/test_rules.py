@@ -269,6 +269,7 @@ SILENT = {
         "y = rng.random(500_000)\nt = torch.tensor(y)",
         "y = rng.normal(2.0, 3.0, 500_000)\nt = torch.tensor(y, dtype=torch.float32)",
         "y = rng.random(500_000, dtype=np.float32)\nt = torch.tensor(y, dtype=torch.float32)",
+        "y = rng.random(500_000)\nfor i in range(9):\n    z = y.astype(np.float32)\n    z += i",
     ],
     "TT203": [
         f"{KERAS}out = model(wide.astype(np.float32))",
@@ -462,6 +463,16 @@ def test_other_random_numbers_are_told_with_what_they_save_and_not_as_tried(made
     assert tried is one.verified
     assert tried is not any("other random numbers" in text for text in one.caveats)
     assert one.saved_bytes == 4 * 800_000
+
+
+def test_a_cast_that_a_float32_array_makes_needless_is_told_to_be_dropped():
+    """
+    `astype` copies an array of the same dtype as well: left as it is, nothing would be saved.
+    """
+    told = found("y = np.ones(800_000)\nz = y.astype(np.float32)")
+    [one] = [one for one in told if one.rule == "TT201"]
+
+    assert "`y.astype(np.float32)` is then `y` alone" in one.caveats
 
 
 def test_numpys_own_generator_is_left_as_the_cell_left_it():

@@ -132,9 +132,11 @@ def _origin(case: Case) -> Iterator[Proposal]:
     if not isinstance(source, ast.Name) or not isinstance(held, Held):
         return
     made = made_as_float64(case, source.id, held)
-    if made is None:
+    if made is None or not _as_often(case, made.call):
         return
     line = made.call.lineno
+    here = f"`{case.written(case.node)}` is then `{source.id}` alone"
+    dropped = (here,) if case.method == "astype" else ()
     yield Proposal(
         "TT201",
         case.node,
@@ -142,13 +144,24 @@ def _origin(case: Case) -> Iterator[Proposal]:
         f"`{source.id}` is float64 by NumPy's default, since line {line}: twice the bytes, "
         "and a cast here",
         row.totals.count,
-        caveats=(f"to be written at line {line}", *made.caveats),
+        caveats=(f"to be written at line {line}", *dropped, *made.caveats),
         rounding=1e-6,
         told=case.script.text.replaced(made.call, made.better),
         also_saved_bytes=held.nbytes // 2,
         old=case.with_part(source, made.old),
         fresh=made.fresh,
         draws_anew=made.draws_anew,
+    )
+
+
+def _as_often(case: Case, call: ast.Call) -> bool:
+    """Say whether an array is made as often as it is cast: else its bytes count once, and no more.
+
+    A `.astype` in a loop copies each time all the same, unless it is dropped.
+    """
+    text = case.script.text
+    return text.function(call) is text.function(case.node) and (
+        list(text.loops(call)) == list(text.loops(case.node))
     )
 
 
