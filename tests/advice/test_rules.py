@@ -475,6 +475,25 @@ def test_a_cast_that_a_float32_array_makes_needless_is_told_to_be_dropped():
     assert "`y.astype(np.float32)` is then `y` alone" in one.caveats
 
 
+@pytest.mark.parametrize(
+    ("line", "shared"),
+    [
+        ("t = torch.tensor(x)", True),
+        ("t = torch.tensor(x).T", True),
+        ("t = torch.tensor(pixels).permute(1, 0).float() / 255", False),
+        ("t = (u := torch.tensor(pixels)).float()", True),
+    ],
+)
+def test_shared_memory_is_told_of_only_where_somebody_gets_hold_of_it(line, shared):
+    """
+    What a cast in the same expression reads and lets go of is nobody's afterwards.
+    """
+    told = found(f"pixels = np.ones((900, 900), np.uint8)\n{line}")
+    [one] = [one for one in told if one.rule == "TT101"]
+
+    assert shared is any("shares memory" in text for text in one.caveats)
+
+
 def test_numpys_own_generator_is_left_as_the_cell_left_it():
     """
     A trial draws from generators of its own, so that a seeded notebook goes on as it would.

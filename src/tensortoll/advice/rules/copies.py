@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from tensortoll.advice.case import Case, Proposal
+from tensortoll.advice.case import Case, Proposal, evaluations
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.advice.vocabulary import FRESH
 from tensortoll.capture.arrays.facts import Held, c_strides
@@ -14,6 +14,7 @@ from tensortoll.model import Conversion
 
 INTO_TF: Final = ("tensorflow.constant", "tensorflow.convert_to_tensor")
 LENDING: Final = ("torch.from_numpy", "torch.as_tensor", "torch.asarray")
+_LINKS: Final = (ast.Attribute, ast.Subscript)
 ALIGNMENT_OF_LARGE: Final = 16
 """Where NumPy's large arrays begin, from a border of 64 bytes: right behind malloc's header."""
 
@@ -61,7 +62,7 @@ def stand_in_of(case: Case, argument: ast.expr, row: Conversion) -> dict[str, He
 
 def shared_caveat(case: Case, argument: ast.expr) -> tuple[str, ...]:
     """Return what to say of a result that shares the memory of an argument."""
-    if not list(case.script.aliasing.carried(argument)):
+    if not list(case.script.aliasing.carried(argument)) or _is_cast_at_once(case):
         return ()
     written = case.written(argument)
     names = case.script.aliasing.names_of_result(case.node) or ()
@@ -71,6 +72,27 @@ def shared_caveat(case: Case, argument: ast.expr) -> tuple[str, ...]:
         if (result == "the tensor")
         else (f"shares memory with `{written}`: later writes to `{written}` show in {result}",)
     )
+
+
+def _is_cast_at_once(case: Case) -> bool:
+    """Say whether nobody gets hold of a result but methods of its own that end in a cast.
+
+    A cast is in other memory whatever the layout; other copies may depend on that.
+    """
+    node: ast.AST = case.node
+    for parent in case.script.text.around(node):
+        is_chained = node is getattr(
+            parent, "value" if isinstance(parent, _LINKS) else "func", None
+        )
+        if not is_chained:
+            return False
+        outer = case.by_node.get(parent) if isinstance(parent, ast.expr) else None
+        if outer is not None and outer.rows:
+            routes = [one.route for one in outer.rows]
+            is_cast = all(one.outcome == "copy" and "cast" in one.effects for one in routes)
+            return is_cast and evaluations(outer.rows) >= evaluations(case.rows)
+        node = parent
+    return False
 
 
 # ------------------------------------------------------------------------------- TT101
