@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from tensortoll.advice import advised
 from tensortoll.capture.running import run
-from tensortoll.model import Finding
+from tensortoll.model import Finding, LineCost
 
 START = """
 import numpy as np
@@ -492,6 +493,22 @@ def test_shared_memory_is_told_of_only_where_somebody_gets_hold_of_it(line, shar
     [one] = [one for one in told if one.rule == "TT101"]
 
     assert shared is any("shares memory" in text for text in one.caveats)
+
+
+def test_no_more_time_is_said_to_be_saved_than_the_line_took():
+    """
+    A trial may have had the worse of the machine's moments.
+    """
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    outcome = run(f"{START}t = torch.tensor(doubles)", "case.py", namespace)
+    source, line = outcome.recording.sources[0], START.count("\n") + 1
+    took = LineCost(source, line, hits=1, elapsed_ns=1_000)
+    recording = replace(outcome.recording, lines=(took,))
+
+    [finding] = advised(recording, outcome.evidence, namespace, budget_s=20).findings
+
+    assert finding.saved_bytes == 8 * 600 * 500
+    assert finding.saved_ns == 1_000
 
 
 def test_numpys_own_generator_is_left_as_the_cell_left_it():

@@ -77,6 +77,7 @@ class _Search:
         self._evidence = evidence
         self._clock = Clock()
         self._budget_s = budget_s
+        self._took: dict[tuple[Source, int], int] = {}
         self.untried: list[str] = []
         self.faults: list[str] = []
 
@@ -86,6 +87,7 @@ class _Search:
 
     def findings(self, recording: Recording, namespace: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what won."""
+        self._took = {(one.source, one.line): one.elapsed_ns for one in recording.lines}
         proposals: list[_Alternatives] = []
         for source, rows in _by_source(recording).items():
             for case in self._cases(source, rows, namespace):
@@ -146,7 +148,7 @@ class _Search:
         best: tuple[Proposal, Result] | None = None
         for one in alternatives.proposals:
             if one.warns:
-                return _finding(case, one, warned(case, one)), one
+                return _finding(case, one, warned(case, one), 0), one
             try:
                 result = tried(case, one, self._clock, deadline)
             except CannotTryError as reason:
@@ -158,9 +160,24 @@ class _Search:
                 continue
             if result.wins and (best is None or _saving(result) > _saving(best[1])):
                 best = one, result
-        if best is None or not _is_worth_telling(*best):
+        if best is None:
             return None
-        return _finding(case, *best), best[0]
+        saved_ns = self._saved_ns(case, *best)
+        if not _is_worth_telling(*best, saved_ns):
+            return None
+        return _finding(case, *best, saved_ns), best[0]
+
+    def _saved_ns(self, case: Case, proposal: Proposal, result: Result) -> int:
+        """Return the time that is saved in all: never more than the lines took that it is of.
+
+        A trial touches memory for the first time, or runs while the machine is busy; the user's
+        own line may have been luckier.
+        """
+        saved = result.saved_ns * proposal.count
+        lines = range(case.place.line, case.place.end_line + 1)
+        took = sum(self._took.get((case.place.source, line), 0) for line in lines)
+        # What another line is to be changed for is saved there too.
+        return min(saved, took) if took and not proposal.told else saved
 
 
 class _Alternatives(NamedTuple):
@@ -212,13 +229,12 @@ def _saving(result: Result) -> tuple[int, int]:
     return result.saved_ns, result.saved_bytes
 
 
-def _is_worth_telling(proposal: Proposal, result: Result) -> bool:
-    saved_ns, saved_bytes = result.saved_ns * proposal.count, result.saved_bytes * proposal.count
+def _is_worth_telling(proposal: Proposal, result: Result, saved_ns: int) -> bool:
+    saved_bytes = result.saved_bytes * proposal.count
     return saved_ns >= WORTH_NS or saved_bytes >= WORTH_BYTES
 
 
-def _finding(case: Case, proposal: Proposal, result: Result) -> Finding:
-    saved_ns = result.saved_ns * proposal.count
+def _finding(case: Case, proposal: Proposal, result: Result, saved_ns: int) -> Finding:
     saved_bytes = result.saved_bytes * proposal.count
     caveats = proposal.caveats
     if result.rounding:
