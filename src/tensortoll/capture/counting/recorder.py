@@ -47,7 +47,8 @@ class Site:
     """The groups of one place in one thread."""
 
     __slots__ = tuple(
-        "duplicates from_array groups located table takes_arrays_alone takes_buffers".split()
+        "duplicates familiar from_array groups located table takes_arrays_alone "
+        "takes_buffers".split()
     )
 
     def __init__(self, located: Located, table: Table) -> None:
@@ -55,6 +56,8 @@ class Site:
         self.located = located
         self.table = table
         self.groups: dict[Hashable, Sums] = {}
+        self.familiar: dict[Hashable, Any] = {}
+        """What arrays of one layout became of another, by both; see `runtime.familiar`."""
         self.from_array: dict[Hashable, Sums] | None = None
         """Of copies of arrays that the place wraps first, by their dtypes."""
         self.takes_arrays_alone = located.name == "from_numpy"

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tensortoll.capture.arrays.addresses import reach
+from tensortoll.capture.arrays.layouts import dtype_name
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes.described import DescribedProbe
-from tensortoll.capture.probes.numpy import dtype_name
 from tensortoll.capture.rewriting.rewrites import Rewrites
 from tensortoll.capture.runtime.expressions import Describe
 from tensortoll.model import Kind

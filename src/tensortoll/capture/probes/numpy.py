@@ -7,12 +7,12 @@ that were never watched), and functions passed on by reference, as in `map(np.as
 from __future__ import annotations
 
 import array
-import math
-from functools import cache, lru_cache
+from functools import cache
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.arrays.addresses import array_address, reach
+from tensortoll.capture.arrays.addresses import array_address
+from tensortoll.capture.arrays.layouts import dtype_name, layout_of
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.probes import Context
 from tensortoll.capture.rewriting.rewrites import Rewrites
@@ -69,6 +69,7 @@ class NumpyProbe:
         import numpy as np
 
         RUNNING.describers[np.ndarray] = describe_array
+        RUNNING.plain_array, RUNNING.address_of = np.ndarray, array_address()
         for kind in _SEQUENCES:
             RUNNING.describers[kind] = describe_sequence
         RUNNING.describers[GeneratorType] = describe_generator
@@ -80,22 +81,6 @@ class NumpyProbe:
         import numpy as np
 
         return describe_array(value) if isinstance(value, np.ndarray) else None
-
-
-@cache
-def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the name of a dtype without byte order and length: `float32`, `str`, `object`."""
-    import numpy as np
-
-    names = {"U": "str", "S": "bytes", "V": "void", "O": "object", "T": "str"}
-    if dtype.kind == "V" and not issubclass(dtype.type, np.void):
-        return dtype.name  # of another package's making: `bfloat16`
-    return names.get(dtype.kind, dtype.name) if dtype.names is None else "void"
-
-
-@cache
-def _kind(dtype: np.dtype[Any]) -> tuple[Kind, bool]:
-    return Kind("numpy", dtype_name(dtype)), not dtype.isnative
 
 
 @cache
@@ -111,28 +96,8 @@ def describe_array(value: Array) -> Seen:
     if type(value) is not plain:
         # A subclass may have a shape of its own making, and code that runs when it is asked.
         return describe_array(plain.view(value, plain))._replace(identity=id(value))
-    shape = value.shape
-    kind, swapped, reached, nbytes, strides = _layout(value.dtype, shape, value.strides)
-    start = array_address()(value)
-    span = Span(start + reached.start, start + reached.stop)
-    return Seen(kind, span, nbytes, shape, strides, swapped, id(value))
-
-
-@lru_cache(maxsize=1_024)
-def _layout(
-    dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]
-) -> tuple[Kind, bool, Span, int, tuple[float, ...]]:
-    """Return what all arrays of a layout have in common; a loop makes the same again and again.
-
-    That is their kind, whether their bytes are swapped, what they reach from the first element on,
-    their bytes, and their strides in elements.
-    """
-    size = dtype.itemsize
-    in_elements: tuple[float, ...] = strides
-    if size:
-        # Between the fields of a record, the distance may be no whole number of elements.
-        in_elements = tuple(step / size if step % size else step // size for step in strides)
-    return *_kind(dtype), reach(0, shape, strides, size), math.prod(shape) * size, in_elements
+    layout = layout_of(value.dtype, value.shape, value.strides)
+    return layout.seen(array_address()(value), id(value))
 
 
 def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None:

@@ -21,9 +21,10 @@ from typing import Any, Final
 
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
+from tensortoll.capture.runtime import familiar
 from tensortoll.capture.runtime.columns import Columns
 from tensortoll.capture.runtime.containers import Gathered, is_container, objects
-from tensortoll.capture.runtime.judging import Lent, judge, judge_lent
+from tensortoll.capture.runtime.judging import Added, Lent, judge, judge_lent
 from tensortoll.capture.runtime.known import RUNNING, Describe
 from tensortoll.capture.runtime.selections import chosen, is_basic
 from tensortoll.capture.runtime.stores import (
@@ -78,13 +79,10 @@ class Expression:
                 pending = table.pending
                 table.lent = []
                 table.hold_given(self.located.place, value)
-                seen, held = self._described(value)
-                if seen is not None:
+                entry = familiar.note_of(value, self.rule) or self._described(value)
+                if entry is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
-                    entry: list[Any] = [[seen], 0]
-                    if held is not None:
-                        entry.append(held)
                     pending[id(sys._getframe(1)), self.number] = entry
                     entry[1] = time.perf_counter_ns()
                 elif pending:
@@ -94,18 +92,20 @@ class Expression:
                 recorder.fault("expression", error)
         return value
 
-    def _described(self, value: Any) -> tuple[Seen | None, Gathered | None]:
-        """Return what goes in, and the arrays that it holds where it is a container of them."""
+    def _described(self, value: Any) -> list[Any] | None:
+        """Return the note on what goes in: in numbers, the time, and the arrays that it holds."""
         seen = RUNNING.describe(value)
         if self.rule == "gather" and is_container(value):
             held = Gathered()
             held.add(value, RUNNING.describe)
             if type(value) is dict or (type(value) is tuple and held.arrays):
-                return objects(value), held
-            return None if type(value) is tuple else seen, held  # a tuple is a shape
+                seen = objects(value)
+            elif type(value) is tuple:  # a shape
+                return None
+            return None if seen is None else [[seen], 0, held]
         if seen is None and self.rule.startswith("store"):
             seen = lends(value)
-        return seen, None
+        return None if seen is None else [[seen], 0]
 
     def also(self, value: Any) -> Any:
         """Take note of another array that goes in; return it."""
@@ -115,7 +115,8 @@ class Expression:
                 pending = recorder.local.table.pending
                 entry = pending.get((id(sys._getframe(1)), self.number)) if pending else None
                 if entry is not None:
-                    seen = RUNNING.describe(value)
+                    # Of what else goes in, only what is written somewhere counts.
+                    seen = RUNNING.describe(value) if self.rule == "into" else None
                     if seen is not None:
                         entry[0].append(seen)
                     entry[1] = time.perf_counter_ns()
@@ -127,15 +128,28 @@ class Expression:
         """Judge what came out, and return it."""
         recorder = RUNNING.recorder
         if recorder is not None:
+            ended_ns = time.perf_counter_ns()
             try:
                 table = recorder.local.table
                 entry = table.pending.pop((id(sys._getframe(1)), self.number), None)
                 lent, table.lent = table.lent, None
                 given, table.given = table.given, None
+                note = None
+                if entry is not None and entry[0] is None:
+                    site = table.expressions.get(self.number)
+                    if (
+                        site is not None
+                        and not (lent or table.quiet)
+                        and familiar.is_settled(site, entry, result, ended_ns)
+                    ):
+                        return result
+                    note, entry = entry, familiar.spelled_out(entry)
                 if given is not None and RUNNING.writes is not None:
                     RUNNING.writes.shared_across(self.located, given, result)
                 if (lent or entry is not None) and not table.quiet:
-                    self._judge(table, entry, lent, result)
+                    added = self._judge(table, entry, lent, result, ended_ns)
+                    if note is not None and not lent:
+                        familiar.learn(table.expressions[self.number], note, result, added)
             except Exception as error:
                 recorder.fault("expression", error)
         return result
@@ -211,9 +225,13 @@ class Expression:
             recorder.fault("store", error)
 
     def _judge(
-        self, table: Table, entry: list[Any] | None, lent: Lent | None, result: object
-    ) -> None:
-        ended_ns = time.perf_counter_ns()
+        self,
+        table: Table,
+        entry: list[Any] | None,
+        lent: Lent | None,
+        result: object,
+        ended_ns: int,
+    ) -> Added | None:
         site = self._site(table)
         inputs: list[Seen] = [] if entry is None else entry[0]
         elapsed = 0 if entry is None else ended_ns - entry[1]
@@ -221,22 +239,23 @@ class Expression:
             if lent:
                 judge_lent_into(site, lent, inputs)
             judge_into(site, inputs, elapsed)
-            return
+            return None
         if self.rule == "export":
             if inputs:
                 RUNNING.exports.add(result, inputs[0].kind)
-            return
+            return None
         out = RUNNING.describe(result)
         if self.rule == "gather" and out is not None and out.memory:
             held: Gathered = entry[2] if entry is not None and entry[2:] else Gathered()
             held.take(lent or [])
             if held.arrays:
                 held.judge(site, out, elapsed)
-                return
+                return None
         elif lent:
             judge_lent(site, lent, inputs[0] if inputs else None, out)
         if inputs:
-            judge(site, inputs[0], out, result, elapsed, self.rule)
+            return judge(site, inputs[0], out, result, elapsed, self.rule)
+        return None
 
     def _pending(self, frame: object) -> list[Any] | None:
         recorder = RUNNING.recorder

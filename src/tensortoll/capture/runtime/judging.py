@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Final
+from typing import Final, NamedTuple
 
 from tensortoll.capture.arrays.seen import (
     Seen,
@@ -20,46 +20,65 @@ from tensortoll.capture.counting.sums import Sums
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 HOST: Final = "cpu"
+OBJECTS: Final = (list, tuple, float, int, bool, complex, str, bytes)
+"""What an array taken apart becomes, by type alone."""
 
 Lent = list[tuple[Sums, Seen]]
 
 
+class Added(NamedTuple):
+    """What one conversion was added to, and what of it."""
+
+    sums: Sums
+    read: int
+    written: int
+    copies: int
+
+
 def judge(
     site: Site, seen: Seen, out: Seen | None, result: object, elapsed_ns: int, rule: str
-) -> None:
-    """Add up what a call that can convert made of its first array."""
+) -> Added | None:
+    """Add up what a call that can convert made of its first array; None where it did not."""
     if id(result) == seen.identity or (
         seen.kind.library == "python"
         and seen.memory
         and (out is None or out.kind.library == "python")
     ):
-        return  # what it was, or of Python's own before and after
+        return None  # what it was, or of Python's own before and after
     if not seen.memory:
-        if out is not None and out.memory and out.shape and out.nbytes:
-            effects = with_transfer(seen, out, ("parse",))
-            add(site, seen, out, "copy", effects, 0, out.nbytes, elapsed_ns)
-        return
+        return _judge_parsed(site, seen, out, elapsed_ns)
     if out is None or not out.memory:
-        if seen.nbytes and consists_of_objects(result):
-            _judge_unboxed(site, seen, result, elapsed_ns)
-        return
+        return _judge_unboxed(site, seen, result, elapsed_ns)
     if not out.nbytes or (not out.shape and seen.kind.library == "python"):
-        return
+        return None
+    return _judge_made(site, seen, out, result, elapsed_ns, rule)
+
+
+def _judge_parsed(site: Site, seen: Seen, out: Seen | None, elapsed_ns: int) -> Added | None:
+    """Add up an array that was made of Python objects."""
+    if out is None or not (out.memory and out.shape and out.nbytes):
+        return None
+    effects = with_transfer(seen, out, ("parse",))
+    return add(site, seen, out, "copy", effects, 0, out.nbytes, elapsed_ns)
+
+
+def _judge_made(
+    site: Site, seen: Seen, out: Seen, result: object, elapsed_ns: int, rule: str
+) -> Added | None:
+    """Add up an array that was made of one: a copy as far as it lies elsewhere, or a view."""
     apart = is_on_host(seen.kind.device) != is_on_host(out.kind.device)
     fresh = out.nbytes if apart else fresh_bytes(seen, out)
     if not fresh:
-        if seen.kind.library != out.kind.library:
-            add(site, seen, out, "view", (), 0, 0, 0)
-        return
+        within = seen.kind.library == out.kind.library
+        return None if within else add(site, seen, out, "view", (), 0, 0, 0)
     # What is shared was not read: of a table, often only some columns are copied.
     read = max(bytes_read(seen) - (out.nbytes - fresh), 0)
     effects = _effects(seen, out, rule, other_size=read not in {0, fresh})
+    copies = 1
     if seen.handed and getattr(result, "base", result) is None:
         # What was handed out was copied once more, into memory of the array's own.
-        read, written = read + seen.handed, fresh + seen.handed
-        add(site, seen, out, "copy", effects, read, written, elapsed_ns, copies=2)
-    else:
-        add(site, seen, out, "copy", effects, read, fresh, elapsed_ns)
+        copies, read, fresh = 2, read + seen.handed, fresh + seen.handed
+    return add(site, seen, out, "copy", effects, read, fresh, elapsed_ns, copies=copies)
 
 
 def _changes_size(seen: Seen, out: Seen) -> bool:
@@ -77,16 +96,19 @@ def consists_of_objects(result: object) -> bool:
     if type(result) is dict:
         first = next(iter(result.values()), None)
         return type(first) in (list, dict, tuple, str, float, int, bool)
-    return type(result) in (list, tuple, float, int, bool, complex, str, bytes)
+    return type(result) in OBJECTS
 
 
-def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> None:
+def _judge_unboxed(site: Site, seen: Seen, result: object, elapsed_ns: int) -> Added | None:
     """Add up Python objects that were made of an array: all its elements, or a single one."""
+    if not seen.nbytes or not consists_of_objects(result):
+        return None
     target = seen._replace(kind=Kind("python", seen.kind.dtype), span=None, pieces=())
     whole = type(result) in (list, tuple, dict)
     read = bytes_read(seen) if whole else seen.nbytes // max(math.prod(seen.shape), 1)
     target = target._replace(kind=target.kind._replace(device=HOST))
-    add(site, seen, target, "copy", with_transfer(seen, target, ("unbox",)), read, 0, elapsed_ns)
+    effects = with_transfer(seen, target, ("unbox",))
+    return add(site, seen, target, "copy", effects, read, 0, elapsed_ns)
 
 
 def _effects(seen: Seen, out: Seen, rule: str, *, other_size: bool) -> tuple[Effect, ...]:
@@ -143,7 +165,7 @@ def add(
     elapsed_ns: int,
     *,
     copies: int = 1,
-) -> None:
+) -> Added:
     """Add one conversion to its group.
 
     Args:
@@ -171,8 +193,9 @@ def add(
     sums.read += read
     sums.written += written
     sums.elapsed_ns += elapsed_ns
-    if outcome == "copy":
-        sums.copies += copies
+    copies = copies if outcome == "copy" else 0
+    sums.copies += copies
+    return Added(sums, read, written, copies)
 
 
 def count_read(site: Site, seen: Seen | None) -> None:

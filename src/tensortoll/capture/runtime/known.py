@@ -21,7 +21,8 @@ class Running:
     """What expressions need of the watch that is on. One object, looked at by all of them."""
 
     __slots__ = tuple(
-        "columns describe_any describers evidence exports failures readable recorder writes".split()
+        "address_of columns describe_any describers evidence exports failures plain_array readable "
+        "recorder writes".split()
     )
 
     def __init__(self) -> None:
@@ -33,6 +34,10 @@ class Running:
         self.describe_any: Describe = self.describe
         """Describes arrays of all libraries, also of those whose conversions hooks count."""
         self.exports = Exports()
+        self.plain_array: type = Running
+        """NumPy's ndarray, whose subclasses may be anything; no array's type without a watch."""
+        self.address_of: Callable[[Any], int] = id
+        """Returns where the first element of such an array lies."""
         self.describers: dict[type, Describe | None] = {}
         """How to describe objects of a type; None for types that are no arrays."""
         self.columns: dict[type, Any] = {}
@@ -45,6 +50,7 @@ class Running:
         self.recorder = self.evidence = self.failures = self.writes = None
         self.describe_any = self.describe
         self.exports = Exports()
+        self.plain_array, self.address_of = Running, id
         self.describers.clear()
         self.columns.clear()
         self.readable.clear()
