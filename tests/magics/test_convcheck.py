@@ -119,6 +119,35 @@ def test_aliases_of_a_namespace_are_listed():
     assert "None of 2" in ask("--aliases x other", names()).card.verdict
 
 
+def test_aliases_of_one_name_are_looked_for_among_all_others():
+    """
+    To name one array is to ask who else is in its memory.
+    """
+    space = names()
+    space["same"] = space["x"]
+
+    assert "x shares memory with t, same." == ask("--aliases x", space).card.verdict
+    assert "other shares memory with none of the 3" in ask("--aliases other", space).card.verdict
+
+
+def test_aliases_of_what_is_no_array_are_refused():
+    """
+    An answer about nothing would be taken for one about what was asked.
+    """
+    with pytest.raises(TargetError, match="'y' is no name of an array"):
+        ask("--aliases x, y", names())
+
+
+def test_a_way_is_not_told_twice_for_how_it_is_spaced():
+    """
+    The same expression would stand there with two times.
+    """
+    rows = ask("torch.tensor( x,dtype=torch.float64 )", names()).card.rows
+    ways = [text.partition("  ")[0] for label, text in rows if label.startswith("way")]
+
+    assert 1 == sum("dtype=torch.float64" in one for one in ways)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -16,7 +16,7 @@ from tensortoll.capture.checking import check_source
 from tensortoll.capture.sharing import sharings
 from tensortoll.capture.text.sources import all_but_libraries
 from tensortoll.capture.watch import Watch
-from tensortoll.errors import LimitError
+from tensortoll.errors import LimitError, TargetError
 from tensortoll.model import Source
 from tensortoll.recording import Recording
 from tensortoll.report.card import Card
@@ -55,12 +55,14 @@ class Asked:
         written = recording.bytes_written
         broken = []
         if self.max_copies is not None and recording.copies > self.max_copies:
-            broken.append(f"{recording.copies} copies, where {self.max_copies} are allowed")
+            copies = "copy" if recording.copies == 1 else "copies"
+            broken.append(f"{recording.copies} {copies}, where {self.max_copies} are allowed")
         if self.max_bytes is not None and written > self.max_bytes:
             allowed = format_bytes(self.max_bytes)
             broken.append(f"{format_bytes(written)} written, where {allowed} are allowed")
         if self.no_casts and recording.casts:
-            broken.append(f"{recording.casts} casts, where none is allowed")
+            casts = "cast" if recording.casts == 1 else "casts"
+            broken.append(f"{recording.casts} {casts}, where none is allowed")
         if self.no_transfers and recording.transfers:
             broken.append(f"{recording.transfers} transfers, where none is allowed")
         if broken:
@@ -128,13 +130,28 @@ def answered(
 
 
 def _aliases(text: str, namespace: dict[str, Any], history: Sequence[Recording]) -> Card:
-    """Return which arrays share memory: of the names in ``text``, or of all."""
-    wanted = text.replace(",", " ").split() or [name for name in namespace if name[:1] != "_"]
-    arrays = [
-        (name, namespace[name]) for name in wanted if isinstance(fact_of(namespace.get(name)), Held)
-    ]
+    """Return which arrays share memory: of all names, of those in ``text``, or the one there.
+
+    Raises:
+        TargetError: If a name is none of an array.
+    """
+    every = [name for name in namespace if name[:1] != "_" and _is_array(name, namespace)]
+    wanted = text.replace(",", " ").split()
+    for name in wanted:
+        if not _is_array(name, namespace):
+            msg = f"{name!r} is no name of an array"
+            raise TargetError(msg)
+    alone = wanted[0] if len(wanted) == 1 else ""
+    names = [one for one in every if one != alone] if alone else wanted or every
+    compared = names[:MOST_NAMES]
+    arrays = [(one, namespace[one]) for one in compared]
+    first = ((alone, namespace[alone]),) if alone else ()
+    pairs = itertools.product(first, arrays) if alone else itertools.combinations(arrays, 2)
     with Watch(all_but_libraries()) as watch:
         pass  # so that the libraries' arrays are known
-    pairs = itertools.combinations(arrays[:MOST_NAMES], 2)
-    apart = ((one, other) for one, other in pairs if one[1] is not other[1])
-    return card_of_aliases(tuple(sharings(watch, apart, history)), len(arrays))
+    found = tuple(sharings(watch, pairs, history))
+    return card_of_aliases(found, len(compared), len(names) - len(compared), alone)
+
+
+def _is_array(name: str, namespace: dict[str, Any]) -> bool:
+    return isinstance(fact_of(namespace.get(name)), Held)

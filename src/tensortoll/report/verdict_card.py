@@ -26,18 +26,34 @@ def card_of_ways(title: str, ways: Sequence[Way]) -> Card:
     return Card(title, told, tuple(_ways(ways)), ("Measured here and now, on this array.",))
 
 
-def card_of_aliases(sharing: Sequence[Sharing], known: int) -> Card:
-    """Return the card that says which arrays of a namespace share memory."""
+def card_of_aliases(
+    sharing: Sequence[Sharing], known: int, left_out: int = 0, alone: str = ""
+) -> Card:
+    """Return the card that says which arrays of a namespace share memory.
+
+    Args:
+        sharing: Of the pairs that were compared.
+        known: How many arrays were; without the one that all were compared with.
+        left_out: How many more there are.
+        alone: That one; empty where all were compared with all.
+    """
     shared = [one for one in sharing if one.shared]
-    if not shared:
-        told = f"None of {known} arrays and tensors shares memory with another one."
-        return Card("aliases", told)
-    names = {name for one in shared for name in (one.one, one.other)}
-    told = f"{len(names)} of {known} arrays and tensors share memory with another one."
+    names = dict.fromkeys(name for one in shared for name in (one.one, one.other))
+    names.pop(alone, None)
+    several = "s" if known != 1 else ""
+    if alone:
+        others = f"{known} other array{several} and tensor{several} that have a name"
+        told = f"{alone} shares memory with {', '.join(names)}."
+        told = told if shared else f"{alone} shares memory with none of the {others}."
+    else:
+        told = (
+            f"{len(names) or 'None'} of {known} arrays and tensors share memory with another one."
+        )
     rows = tuple(
         (f"{one.one} | {one.other}", f"{_addresses(one)}. {_writes(one)}") for one in shared
     )
-    return Card("aliases", told, rows)
+    notes = (f"{left_out} more were not compared.",) if left_out else ()
+    return Card("aliases", told, rows, notes)
 
 
 def _ways(ways: Sequence[Way]) -> Iterator[tuple[str, str]]:
