@@ -511,6 +511,22 @@ def test_no_more_time_is_said_to_be_saved_than_the_line_took():
     assert finding.saved_ns == 1_000
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        "_ = net.load_state_dict(net.state_dict())",
+        "_ = torch.nn.Module.__new__(torch.nn.Module)",
+    ],
+)
+def test_advice_is_not_lost_to_what_else_stands_in_the_namespace(left):
+    """
+    A notebook keeps what its cells came to, whatever that is.
+    """
+    told = findings(f"net = torch.nn.Linear(2, 2)\n{left}\nt = torch.tensor(x)")
+
+    assert ("TT101", "t = torch.from_numpy(x)") in told
+
+
 def test_numpys_own_generator_is_left_as_the_cell_left_it():
     """
     A trial draws from generators of its own, so that a seeded notebook goes on as it would.

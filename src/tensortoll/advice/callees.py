@@ -25,8 +25,11 @@ def is_of_a_library(value: Any) -> bool:
     if library == "builtins":  # a module, a class, a function: known by where it comes from
         name = getattr(value, "__module__", None) or getattr(value, "__name__", "")
         return str(name).partition(".")[0] in LIBRARIES
-    if any(base.__module__ == "torch.nn.modules.module" for base in kind.__mro__):
+    bases = {(base.__module__, base.__qualname__) for base in kind.__mro__}
+    if ("torch.nn.modules.module", "Module") in bases:
         # A module of torch's, or the user's own, whose body is read like any other.
+        if not hasattr(value, "_modules"):  # begun, and never finished
+            return False
         return not any(vars(one).get("inplace") for one in value.modules())
     return library in LIBRARIES
 
