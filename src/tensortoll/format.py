@@ -266,6 +266,7 @@ def _failure_in(item: Item, source: Source) -> Failure:
 
 def _hazard_in(item: Item, source: Source) -> Hazard:
     texts = {key: item.text(key) for key in ("written", "aliased", "detail")}
+    texts["alias_source"] = item.text("alias_source", "")
     return Hazard(source, item.integer("alias_line"), item.integer("write_line"), **texts)
 
 

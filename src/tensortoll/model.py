@@ -216,6 +216,13 @@ class Hazard:
     written: str
     aliased: str
     detail: str
+    alias_source: str = ""
+    """The name of the source that the memory is shared in, where that is another one."""
+
+    @property
+    def since(self) -> str:
+        """Where the memory is shared since: `line 3`, `cell [2] line 3`."""
+        return f"{self.alias_source} line {self.alias_line}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -693,6 +693,7 @@ def test_a_write_in_a_later_text_is_told_with_the_text_that_shared() -> None:
         (one.write_line, one.alias_line, one.written, one.aliased) for one in found
     ]
     assert "cell [1] line 3" in found[0].detail
+    assert found[0].since == "cell [1] line 3"
 
 
 def test_nothing_is_held_alive() -> None:

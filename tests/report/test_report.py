@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tensortoll.model import Conversion, Kind, Place, Route, Source, Totals
+from tensortoll.model import Conversion, Hazard, Kind, Place, Route, Source, Totals
 from tensortoll.recording import Recording
 from tensortoll.report import build, build_all
 from tensortoll.report.bars import bar
@@ -135,6 +135,21 @@ def test_healthy_cell_gets_one_line(conversions, expected):
     assert expected == report.verdict
     assert report.is_quiet
     assert f" cell [8]   12 ms   {expected}" == terminal.render(report, width=100, color=False)
+
+
+def test_memory_shared_in_another_cell_is_told_with_that_cell():
+    """
+    A line's number alone would be taken for one of this cell's.
+    """
+    source = Source("cell [2]", "x = 1\na[3] = 5")
+    hazard = Hazard(source, 7, 2, "a", "t", "written", "cell [1]")
+    recording = Recording(sources=(source,), hazards=(hazard,))
+
+    report = build(Recording.from_dict(recording.to_dict()), title="t")
+    shown = " ".join(terminal.render(report, width=200, color=False).split())
+
+    assert "since cell [1] line 7" in shown
+    assert "since line 7" not in shown
 
 
 def test_small_copies_of_a_line_add_up():

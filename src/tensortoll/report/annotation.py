@@ -161,7 +161,7 @@ def _by_line(evidence: Evidence, costs: Sequence[LineCost]) -> dict[int, _Found]
 
 def _hazardous(hazard: Hazard) -> Message:
     names = printable(f"writes {hazard.written}, which shares memory with {hazard.aliased}")
-    return Message("broken", "hazard", (names, f"since line {hazard.alias_line}"))
+    return Message("broken", "hazard", (names, f"since {printable(hazard.since)}"))
 
 
 def _improvable(finding: Finding) -> Message:

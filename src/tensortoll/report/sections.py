@@ -115,7 +115,7 @@ def hazard_entry(hazard: Hazard) -> Entry:
     """Return a write to shared memory as an entry."""
     names = f"{hazard.written} is written, {hazard.aliased} shares its memory"
     detail = printable(hazard.detail)
-    parts = (f"shared since line {hazard.alias_line}", detail)
+    parts = (f"shared since {printable(hazard.since)}", detail)
     return Entry(hazard.write_line, printable(names), "", tuple(part for part in parts if part))
 
 

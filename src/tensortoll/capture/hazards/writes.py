@@ -258,9 +258,8 @@ class Writes:
             written, other = origin, result
         if target and target not in {origin, result}:
             written = target  # another name, or another view of the same memory
-        where = f"line {alias.place.line}"
-        if alias.place.source != place.source:
-            where = f"{alias.place.source.name} {where}"
+        elsewhere = alias.place.source.name if alias.place.source != place.source else ""
+        where = f"{elsewhere} line {alias.place.line}".strip()
         self._found[key] = Hazard(
             place.source,
             alias.place.line,
@@ -270,6 +269,7 @@ class Writes:
             f"line {place.line} (`{_first_line(place.expression)}`) wrote to memory that "
             f"`{alias.place.expression}` ({where}) shares: {other} changed with it. To keep them "
             "apart, copy there.",
+            elsewhere,
         )
 
     def caller(self, frame: FrameType | None) -> Place | None:

@@ -75,8 +75,7 @@ def _failure(one: Failure) -> _Result:
 
 def _hazard(one: Hazard) -> _Result:
     text = _sentences(
-        f"{one.written} is written, and {one.aliased} shares its memory since line "
-        f"{one.alias_line}",
+        f"{one.written} is written, and {one.aliased} shares its memory since {one.since}",
         one.detail,
     )
     mark = f"{one.written}\n{one.aliased}"
