@@ -274,6 +274,21 @@ def test_the_remedy_for_dates_keeps_parts_of_a_second_and_what_is_missing() -> N
     assert math.isnan(missing)
 
 
+def test_a_number_too_large_for_jax_is_not_offered_in_a_form_that_jax_cuts_off() -> None:
+    """With 32 bits `jnp.asarray` of an int64 array runs, and gives another number."""
+    [found] = failures("import jax.numpy as jnp\njnp.array([2**40])")
+    assert found.cause == "out-of-range"
+    assert "jax_enable_x64" in found.remedy
+
+
+def test_the_dtype_to_cast_to_is_the_one_that_torch_asks_for() -> None:
+    """Classes are wanted as int64, though the other operand is of floats."""
+    line = "torch.nn.functional.cross_entropy(torch.ones(2, 3), torch.ones(2, dtype=torch.int32))"
+    [found] = failures(f"import torch\n{line}")
+    assert found.cause == "dtype-mismatch"
+    assert "x.to(torch.int64)" in found.remedy
+
+
 BRANCH_IN_JAX = (
     "import jax\n@jax.jit\ndef f(x):\n    if x.sum() > 0:\n        return x\n    return -x"
 )

@@ -22,6 +22,17 @@ _SAME_TYPE: Final = re.compile(r"\btypes?\b.*should be the same")
 _SHOWN_DTYPE: Final = re.compile(r"dtype=(?:<dtype: ')?(?:tf\.|torch\.)?(\w+)")
 """How a tensor that is shown tells its dtype, whatever the message is about."""
 _SHOWN_ARGUMENTS: Final = re.compile(r"Arguments received by|Received args:")
+_OF_TORCH: Final = {
+    "Long": "int64",
+    "Int": "int32",
+    "Half": "float16",
+    "Float": "float32",
+    "Double": "float64",
+}
+_ASKED: Final = re.compile(
+    rf"expected (?:target )?(?:(?:scalar type|dtype) )?(?:to be )?({'|'.join(_OF_TORCH)})\b"
+)
+"""Where torch says which dtype it wants, by its own name for that."""
 _OF_DEVICES: Final = (
     "same device",
     "on the expected device",
@@ -72,6 +83,8 @@ def dtypes_apart(found: Attempt) -> Diagnosis | None:
         tf = type(tensors[0]).__module__.startswith("tensorflow")
         # A module's parameters come last, and whole numbers are what is cast.
         target = other if "float" in other or "float" not in one else one
+        asked = _ASKED.search(found.text)
+        target = _OF_TORCH[asked[1]] if asked else target
         cure = f"tf.cast(x, tf.{target})" if tf else f"x.to(torch.{target})"
         return Diagnosis(
             "dtype-mismatch",

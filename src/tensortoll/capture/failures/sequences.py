@@ -36,7 +36,8 @@ def of_sequence(value: Any, inside: Contents, found: Attempt, library: str) -> D
         return endless
     beyond = beyond_range(inside, found, library)
     if beyond is not None:
-        return Diagnosis("out-of-range", *beyond, value)
+        narrow = library == "jax" and found.keywords.get("dtype") is None
+        return Diagnosis("out-of-range", *beyond, value, _WIDER if narrow else "")
     return _of_others(value, inside, library)
 
 
@@ -83,6 +84,12 @@ def _of_tensors(value: Any, inside: Contents, library: str) -> Diagnosis | None:
     )
 
 
+_WIDER: Final = (
+    "Have JAX take 64 bits, before anything else is done with it: "
+    "`jax.config.update('jax_enable_x64', True)`."
+)
+
+
 def beyond_range(
     inside: Contents, found: Attempt, library: str
 ) -> tuple[str, tuple[str, ...]] | None:
@@ -109,6 +116,8 @@ def beyond_range(
             return None
         room = f"whole numbers are taken as int{_limit(library).bit_length()}"
     cures = ("np.array({x}, dtype=np.int64)", "np.array({x}, dtype=np.uint64)")
+    if library == "jax":  # it cuts them off to 32 bits without a word
+        return f"Element {where} is {number:,}, and {room}.", ()
     return (
         f"Element {where} is {number:,}, and {room}.",
         (*(into(library, one) for one in cures), into(library, "np.array({x}, dtype=np.float64)")),
