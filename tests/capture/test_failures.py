@@ -236,6 +236,7 @@ def test_an_error_of_tensorflows_that_is_no_conversions_is_left_alone(line: str)
             "is the text 'x', which is no number. With what follows, text that",
             "pd.to_numeric",
         ),
+        ("torch.from_numpy(w)", "w is a tensor of torch's already.", "w"),
         ("np.array({1, 2}, dtype=float)", "{1, 2} is a set", "np.array(sorted({1, 2}))"),
     ],
 )

@@ -25,9 +25,9 @@ def no_array(value: Any, found: Attempt, library: str) -> Diagnosis | None:
         return Diagnosis("out-of-range", beyond[0].replace("Element ", "The number"), (), value)
     if value is None and found.operands[0] is not None:
         return None
-    sparse = _of_sparse(value, found, library)
-    if sparse is not None:
-        return sparse
+    other = _of_another_kind(value, found, library)
+    if other is not None:
+        return other
     cures = _cures(value, found, library)
     if cures is None:
         return None
@@ -67,8 +67,11 @@ def _made(library: str, values: str) -> str:
     return f"np.array({values})" if library == "numpy" else into(library, values)
 
 
-def _of_sparse(value: Any, found: Attempt, library: str) -> Diagnosis | None:
-    """Tell of a sparse matrix of SciPy's, which holds its elements in several arrays."""
+def _of_another_kind(value: Any, found: Attempt, library: str) -> Diagnosis | None:
+    """Tell of a tensor, and of a sparse matrix, which holds its elements in several arrays."""
+    if found.name == "from_numpy" and hasattr(value, "untyped_storage"):
+        told_of = f"{name_of(found)} is a tensor of torch's already."
+        return Diagnosis("not-an-array", told_of, ("{x}",), value)
     if not type(value).__module__.startswith("scipy.sparse"):
         return None
     size = " x ".join(map(str, value.shape))
