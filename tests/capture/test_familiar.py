@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,24 @@ MAKERS = (
 )
 
 
+BASES = (
+    lambda: np.zeros((4, 6)),
+    lambda: np.zeros((4, 6), np.float32),
+    lambda: np.zeros((6, 4)).T,
+    lambda: np.zeros((4, 6))[::-1],
+)
+INDICES = (
+    0,
+    -1,
+    slice(None),
+    slice(1, 3),
+    slice(None, None, 2),
+    (Ellipsis, 0),
+    (slice(2), 1),
+    None,
+)
+
+
 def watched(expression: str, values: list[Any]) -> tuple[tuple[Conversion, ...], list[Any]]:
     space: dict[str, Any] = {"np": np, "values": values, "made": []}
     text = f"for x in values:\n    made.append({expression})"
@@ -44,6 +63,26 @@ def watched(expression: str, values: list[Any]) -> tuple[tuple[Conversion, ...],
     )
     assert recording.faults == ()
     return recording.conversions, space["made"]
+
+
+def stored(turns: list[tuple[Any, Any, Any]]) -> tuple[Conversion, ...]:
+    text = "for base, index, new in turns:\n    base[index] = new"
+    space = {"turns": turns}
+    recording = tensortoll.run_source(
+        text, name="case.py", namespace=space, memory=False, time=False
+    )
+    assert recording.faults == ()
+    return recording.conversions
+
+
+def added(rows: Iterable[Conversion]) -> dict[Any, list[int]]:
+    sums: dict[Any, list[int]] = {}
+    for one in rows:
+        route, totals = one.route, one.totals
+        key = (route.outcome, route.effects, route.origin, route.target)
+        now = (totals.count, totals.copies, totals.bytes_read, totals.bytes_written)
+        sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 4), now, strict=True)]
+    return sums
 
 
 @settings(deadline=None, max_examples=60)
@@ -59,17 +98,40 @@ def test_a_loop_counts_what_its_turns_count_one_by_one(expression: str, numbers:
     together, _ = watched(expression, values)
     apart = [one for value in values for one in watched(expression, [value])[0]]
 
-    def added(rows: Any) -> dict[Any, tuple[int, int, int, int]]:
-        sums: dict[Any, tuple[int, int, int, int]] = {}
-        for one in rows:
-            route, totals = one.route, one.totals
-            key = (route.outcome, route.effects, route.origin, route.target)
-            was = sums.get(key, (0, 0, 0, 0))
-            now = (totals.count, totals.copies, totals.bytes_read, totals.bytes_written)
-            sums[key] = tuple(map(sum, zip(was, now, strict=True)))  # type: ignore[assignment]
-        return sums
+    assert added(together) == added(apart)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(BASES) - 1),
+            st.sampled_from(INDICES),
+            st.sampled_from(("float64", "float32", "int64", "list")),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_loop_of_stores_counts_what_its_turns_count_one_by_one(
+    stores: list[tuple[int, Any, str]],
+) -> None:
+    """Into arrays of several layouts, at whatever index."""
+    turns = []
+    for number, index, dtype in stores:
+        base = BASES[number]()
+        part = base[index]
+        new = np.ones(part.shape, "float64" if dtype == "list" else dtype)
+        turns.append((base, index, new.tolist() if dtype == "list" and part.ndim else new))
+    together = stored(turns)
+    apart = [one for turn in turns for one in stored([turn])]
 
     assert added(together) == added(apart)
+    arrays = [turn for turn in turns if isinstance(turn[2], np.ndarray) and turn[2].ndim]
+    written = sum(base[index].nbytes for base, index, _ in arrays)
+    assert written == sum(
+        one.totals.bytes_written for one in together if one.route.origin.library == "numpy"
+    )
 
 
 @pytest.mark.parametrize("wanted", [[True], [None, True], [True, None, None, True] * 20])

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tensortoll
-from tensortoll.capture.runtime import expressions, judging, stores
+from tensortoll.capture.runtime import expressions, judging, stores, storing
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
 
@@ -248,7 +248,7 @@ def broken(*_: Any, **__: Any) -> Any:
         (judging, "add"),
         (judging, "changes"),
         (stores, "count_store"),
-        (expressions, "judge_store"),
+        (storing, "judge_store"),
     ],
 )
 def test_a_failure_of_ours_never_reaches_the_user(

@@ -23,7 +23,7 @@ from tensortoll.capture.rewriting import handing
 from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.rewriting.rewrites import LOOKS_ONLY, Rewrites, data_argument, ruled
 from tensortoll.capture.rewriting.statements import Statements, can_share
-from tensortoll.capture.runtime import naming, reading
+from tensortoll.capture.runtime import naming, reading, storing
 from tensortoll.capture.runtime.expressions import Expression
 from tensortoll.capture.runtime.taking import Taking
 from tensortoll.capture.text.calls import computes, dotted
@@ -90,7 +90,10 @@ def rewrite(
 
 
 _Node = TypeVar("_Node", bound=ast.AST)
-_KINDS: Final = {"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming}
+_KINDS: Final = {
+    **{"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming},
+    **{reading.RULE: reading.Reading, **dict.fromkeys(storing.RULES, storing.Storing)},
+}
 """What stands for an expression at run time, by its rule."""
 
 
@@ -312,6 +315,6 @@ class _Rewriter(Statements):
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        kind = reading.Reading if rule == reading.RULE else _KINDS.get(rule, Expression)
-        self.expressions[placeholder(number)] = kind(number, located, rule)
+        made = _KINDS.get(rule, Expression)(number, located, rule)
+        self.expressions[placeholder(number)] = made
         return placeholder(number)

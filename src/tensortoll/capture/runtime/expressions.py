@@ -22,27 +22,16 @@ from typing import Any, Final
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import NOWHERE, Located, Site, Table
 from tensortoll.capture.runtime import familiar
-from tensortoll.capture.runtime.columns import Columns
 from tensortoll.capture.runtime.containers import Gathered, is_container, objects
 from tensortoll.capture.runtime.judging import Added, Lent, judge, judge_lent
 from tensortoll.capture.runtime.known import RUNNING, Describe
-from tensortoll.capture.runtime.selections import chosen, is_basic
-from tensortoll.capture.runtime.stores import (
-    judge_into,
-    judge_lent_into,
-    judge_store,
-    lends,
-)
+from tensortoll.capture.runtime.stores import judge_into, judge_lent_into
 from tensortoll.capture.text.sources import is_own
 
 __all__ = ["FUNCTIONS", "MAX_PENDING", "RUNNING", "Describe", "Expression", "inert"]
 
 MAX_PENDING: Final = 10_000
 """Descriptions kept of calls that have not returned. Only calls that raise leave one behind."""
-
-
-_COMPLETE: Final = 4
-"""Parts of the note on a store: what was given, when, the array, the index."""
 
 
 FUNCTIONS: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
@@ -79,7 +68,8 @@ class Expression:
                 pending = table.pending
                 table.lent = []
                 table.hold_given(self.located.place, value)
-                entry = familiar.note_of(value, self.rule) or self._described(value)
+                placed = familiar.placed(value) if self._is_familiar(value) else None
+                entry = self._described(value) if placed is None else [None, 0, placed]
                 if entry is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
@@ -92,6 +82,12 @@ class Expression:
                 recorder.fault("expression", error)
         return value
 
+    def _is_familiar(self, value: Any) -> bool:
+        """Say whether what comes of an array or a list may be known from the last time."""
+        if self.rule == "gather":
+            return type(value) is RUNNING.plain_array
+        return self.rule in familiar.RULES
+
     def _described(self, value: Any) -> list[Any] | None:
         """Return the note on what goes in: in numbers, the time, and the arrays that it holds."""
         seen = RUNNING.describe(value)
@@ -103,8 +99,6 @@ class Expression:
             elif type(value) is tuple:  # a shape
                 return None
             return None if seen is None else [[seen], 0, held]
-        if seen is None and self.rule.startswith("store"):
-            seen = lends(value)
         return None if seen is None else [[seen], 0]
 
     def also(self, value: Any) -> Any:
@@ -134,22 +128,23 @@ class Expression:
                 entry = table.pending.pop((id(sys._getframe(1)), self.number), None)
                 lent, table.lent = table.lent, None
                 given, table.given = table.given, None
-                note = None
+                placed = None
                 if entry is not None and entry[0] is None:
                     site = table.expressions.get(self.number)
+                    _, began_ns, placed = entry
                     if (
                         site is not None
                         and not (lent or table.quiet)
-                        and familiar.is_settled(site, entry, result, ended_ns)
+                        and familiar.is_settled(site, placed, result, ended_ns - began_ns)
                     ):
                         return result
-                    note, entry = entry, familiar.spelled_out(entry)
+                    entry = [[familiar.seen_of(placed)], began_ns]
                 if given is not None and RUNNING.writes is not None:
                     RUNNING.writes.shared_across(self.located, given, result)
                 if (lent or entry is not None) and not table.quiet:
                     added = self._judge(table, entry, lent, result, ended_ns)
-                    if note is not None and not lent:
-                        familiar.learn(table.expressions[self.number], note, result, added)
+                    if placed is not None and not lent:
+                        familiar.learn(table.expressions[self.number], placed, result, added)
             except Exception as error:
                 recorder.fault("expression", error)
         return result
@@ -159,70 +154,6 @@ class Expression:
         with contextlib.suppress(TypeError):  # not a plain function after all
             FUNCTIONS.add(function)
         return function
-
-    def base(self, value: Any) -> Any:
-        """Take note of the array that is stored into; return it."""
-        entry = self._pending(sys._getframe(1))
-        if entry is not None:
-            try:
-                indexer = RUNNING.columns.get(type(value))
-                if indexer is not None:
-                    entry.append(Columns(weakref.ref(indexer.table(value)), indexer.slot))
-                    return value
-                seen = RUNNING.describe(value)
-            except Exception as error:
-                self._fault(error)
-            else:
-                if seen is not None and seen.span is not None and seen.kind.library == "numpy":
-                    entry.append(seen)
-        return value
-
-    def index(self, value: Any) -> Any:
-        """Take note of where in the array is stored; return it."""
-        entry = self._pending(sys._getframe(1))
-        if entry is not None and len(entry) == _COMPLETE - 1:
-            try:
-                if isinstance(entry[2], Columns):
-                    entry.append(entry[2].target(value))
-                else:
-                    entry.append(value if is_basic(value) else chosen(entry[2], value))
-                if RUNNING.recorder is not None:
-                    RUNNING.recorder.local.table.lent = []
-            except Exception as error:
-                self._fault(error)
-            entry[1] = time.perf_counter_ns()  # what comes next is the store itself
-        return value
-
-    @staticmethod
-    def slice(start: Any, stop: Any, step: Any) -> slice:
-        """Return `start:stop:step` as a value."""
-        return slice(start, stop, step)
-
-    def stored(self) -> None:
-        """Judge a store that has just been made."""
-        ended_ns = time.perf_counter_ns()
-        recorder = RUNNING.recorder
-        entry = self._pending(sys._getframe(1))
-        if recorder is None:
-            return
-        try:
-            table = recorder.local.table
-            lent, table.lent = table.lent, None
-            table.given = None
-            if entry is None:
-                return
-            table.pending.pop((id(sys._getframe(1)), self.number), None)
-            if len(entry) == _COMPLETE and not table.quiet:
-                (seen, *_), began_ns, base, index = entry
-                elapsed = ended_ns - began_ns
-                site = self._site(table)
-                if isinstance(base, Columns):
-                    if index is not None:
-                        index.judge(site, seen, lent or [], elapsed, self.rule)
-                else:
-                    judge_store(site, seen, lent or [], base, index, elapsed, self.rule)
-        except Exception as error:
-            recorder.fault("store", error)
 
     def _judge(
         self,
@@ -293,7 +224,4 @@ class _Inert(Expression):
     def given(self, value: Any) -> Any:
         return value
 
-    also = made = base = index = defined = given  # type: ignore[assignment]
-
-    def stored(self) -> None:
-        """Record nothing."""
+    also = made = defined = given  # type: ignore[assignment]

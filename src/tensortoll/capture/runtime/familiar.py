@@ -3,11 +3,12 @@
 A loop makes the same of the same again and again. What a call of NumPy's did follows from the
 layouts of what went in and came out, and from where both lie: layouts are compared by identity,
 addresses are read each time, and where memory is as fresh as it was before, there is only
-something to add up.
+something to add up. What a store does follows from the layouts alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Final
 
 from tensortoll.capture.arrays.layouts import Layout, layout_of
@@ -22,37 +23,39 @@ RULES: Final = frozenset(("convert", "reorder", "swap", "gather"))
 SEQUENCES: Final = (list, tuple)
 _MOST: Final = 256
 """Ways that are known of one expression; arrays that grow in a loop are all of new layouts."""
+_NEVER_SEEN: Final = object()
 
-Note = list[Any]
-"""None where other notes have what went in, when the call began, the layout or the type of what
-went in, its address or its length, and its `id`."""
+Placed = tuple[Any, int, int]
+"""Of an ndarray its layout, address and `id`; of a list or tuple its type, length and `id`."""
 
 
-def note_of(value: Any, rule: str) -> Note | None:
-    """Return the note on what goes into a call; None where that has to be looked at closely."""
+def placed(value: Any) -> Placed | None:
+    """Return an ndarray, a list or a tuple in short; None for all that may be special."""
     kind = type(value)
     if kind is RUNNING.plain_array:
-        if rule in RULES:
-            layout = layout_of(value.dtype, value.shape, value.strides)
-            return [None, 0, layout, RUNNING.address_of(value), id(value)]
-    elif kind in SEQUENCES and rule == "convert":
-        return [None, 0, kind, len(value), id(value)]
-    return None
+        layout = layout_of(value.dtype, value.shape, value.strides)
+        return layout, RUNNING.address_of(value), id(value)
+    return (kind, len(value), id(value)) if kind in SEQUENCES else None
 
 
-def spelled_out(note: Note) -> list[Any]:
-    """Return a note as it is taken of whatever else goes in."""
-    _, began_ns, layout, number, identity = note
+def is_placed(one: Placed | Seen) -> bool:
+    """Say whether something is told in short."""
+    return type(one) is tuple
+
+
+def seen_of(one: Placed | Seen) -> Seen:
+    """Return what was told in short in full."""
+    if isinstance(one, Seen):
+        return one
+    layout, number, identity = one
     if type(layout) is Layout:
-        seen = layout.seen(number, identity)
-    else:
-        seen = Seen(Kind("python", "object"), None, 0, (number,), (), False, identity)
-    return [[seen], began_ns]
+        return layout.seen(number, identity)
+    return Seen(Kind("python", "object"), None, 0, (number,), (), False, identity)
 
 
-def is_settled(site: Site, note: Note, result: Any, ended_ns: int) -> bool:
+def is_settled(site: Site, given: Placed, result: Any, elapsed_ns: int) -> bool:
     """Add up what came out if that is known by now; say whether there is nothing left to do."""
-    _, began_ns, layout, address, identity = note
+    layout, address, identity = given
     made: Any = type(result)
     if made is RUNNING.plain_array:
         if id(result) == identity:
@@ -67,19 +70,25 @@ def is_settled(site: Site, note: Note, result: Any, ended_ns: int) -> bool:
                 return True  # a view within NumPy
     elif made in SEQUENCES and layout in SEQUENCES:
         return True  # of Python's own before and after
-    added = site.familiar.get((layout, made))
-    if added is None:
+    return is_known(site, (layout, made), elapsed_ns)
+
+
+def is_known(site: Site, key: Hashable, elapsed_ns: int) -> bool:
+    """Add up what was kept under a key; say whether there was anything."""
+    added = site.familiar.get(key, _NEVER_SEEN)
+    if added is _NEVER_SEEN:
         return False
-    sums, read, written, copies = added
-    sums.count += 1
-    sums.copies += copies
-    sums.read += read
-    sums.written += written
-    sums.elapsed_ns += ended_ns - began_ns
+    if added is not None:
+        sums, read, written, copies = added
+        sums.count += 1
+        sums.copies += copies
+        sums.read += read
+        sums.written += written
+        sums.elapsed_ns += elapsed_ns
     return True
 
 
-def learn(site: Site, note: Note, result: Any, added: Added | None) -> None:
+def learn(site: Site, given: Placed, result: Any, added: Added | None) -> None:
     """Keep what came of a call, for the next ones with the like."""
     if added is None:
         return
@@ -88,6 +97,11 @@ def learn(site: Site, note: Note, result: Any, added: Added | None) -> None:
         made = layout_of(result.dtype, result.shape, result.strides)
     elif made not in OBJECTS:
         return
+    keep(site, (given[0], made), added)
+
+
+def keep(site: Site, key: Hashable, added: Added | None) -> None:
+    """Keep what was added up under a key; None where there was nothing to add."""
     if len(site.familiar) >= _MOST:
         site.familiar.clear()
-    site.familiar[note[2], made] = added
+    site.familiar[key] = added

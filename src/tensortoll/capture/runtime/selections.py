@@ -33,15 +33,23 @@ def is_basic(index: Any) -> bool:
 
     An object of the user's own that stands for an integer does not count: asking it runs code.
     """
-    parts = index if type(index) is tuple else (index,)
-    return all(
-        part is None or part is Ellipsis or _is_integer(part) or _is_slice(part) for part in parts
-    )
+    # A loop, and the commonest first: this is asked at every store.
+    for part in index if type(index) is tuple else (index,):
+        plain = type(part) is int or part is None or part is Ellipsis
+        if not plain and not _is_slice(part) and not _is_integer(part):
+            return False
+    return True
 
 
 def _is_slice(part: Any) -> bool:
-    ends = (part.start, part.stop, part.step) if type(part) is slice else (part,)
-    return type(part) is slice and all(end is None or _is_integer(end) for end in ends)
+    if type(part) is not slice:
+        return False
+    start, stop, step = part.start, part.stop, part.step
+    return (
+        (start is None or _is_integer(start))
+        and (stop is None or _is_integer(stop))
+        and (step is None or _is_integer(step))
+    )
 
 
 def _is_integer(part: Any) -> bool:
@@ -122,6 +130,37 @@ def _elements(seen: Seen | None) -> Any:
     if seen is None or seen.span is None or not is_on_host(seen.kind.device):
         return None
     return stand_in(seen).view(dtype) if dtype == "bool" or "int" in dtype else None
+
+
+def pattern(index: Any, shape: tuple[int, ...]) -> Any:
+    """Return what all indices have in common that select as much of an array in the same layout.
+
+    Args:
+        index: A basic one, or what another one selects.
+        shape: Of the array.
+    """
+    kind = type(index)
+    if kind is int:
+        return 1
+    if kind is Chosen:
+        return index
+    parts = index if type(index) is tuple else (index,)
+    kept: list[Any] = []
+    axis = 0
+    for number, part in enumerate(parts):
+        if part is None:
+            kept.append(None)
+        elif part is Ellipsis:
+            kept.append(part)
+            axis = len(shape) - sum(one is not None for one in parts[number + 1 :])
+        else:
+            if type(part) is slice:
+                reached = range(*part.indices(shape[axis]))
+                kept.append((len(reached), reached.step))
+            else:
+                kept.append(1)
+            axis += 1
+    return tuple(kept)
 
 
 def selected(array: Seen, index: Any) -> Seen | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tensortoll.capture.arrays.seen import Seen, bytes_read, changes
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.counting.sums import Sums
-from tensortoll.capture.runtime.judging import Lent, add, with_transfer
+from tensortoll.capture.runtime.judging import Added, Lent, add, with_transfer
 from tensortoll.capture.runtime.selections import selected
 from tensortoll.model import Kind
 
@@ -17,8 +17,8 @@ UNKNOWN: Final = Seen(Kind("", ""), None, 0, (), (), swapped=False, identity=0)
 
 def judge_store(
     site: Site, source: Seen, lent: Lent, base: Seen, index: Any, elapsed_ns: int, rule: str
-) -> None:
-    """Add up `array[index] = source`.
+) -> Added | None:
+    """Add up `array[index] = source`; return None where nothing was converted, or is told alone.
 
     Args:
         site: Where.
@@ -33,12 +33,12 @@ def judge_store(
     for sums, seen in lent:
         if seen.identity == source.identity:
             _settle(site, sums, seen, target, elapsed_ns)
-            return
+            return None
     if target is None or not target.shape or source.kind is UNKNOWN.kind:
-        return
+        return None
     if rule == "store result" and source.kind == target.kind:
-        return  # a result of arithmetic, put where it belongs: nothing was converted
-    count_store(site, source, target, elapsed_ns)
+        return None  # a result of arithmetic, put where it belongs: nothing was converted
+    return count_store(site, source, target, elapsed_ns)
 
 
 def lends(value: object) -> Seen | None:
@@ -78,16 +78,17 @@ def _settle(site: Site, sums: Sums, seen: Seen, target: Seen | None, elapsed_ns:
         sums.elapsed_ns += elapsed_ns
 
 
-def count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> None:
+def count_store(site: Site, source: Seen, target: Seen, elapsed_ns: int) -> Added | None:
     """Add up elements that were written into an array that stands."""
     if source.span is None:
-        if target.shape and source.shape:
-            add(site, source, target, "copy", ("parse",), 0, target.nbytes, elapsed_ns)
-        return
+        if not (target.shape and source.shape):
+            return None
+        return add(site, source, target, "copy", ("parse",), 0, target.nbytes, elapsed_ns)
     if source.nbytes == 0 or not source.shape:
-        return
+        return None
     effects = changes(source, target) if source.shape == target.shape else ()
     if source.kind.dtype != target.kind.dtype and "cast" not in effects:
         effects = ("cast", *effects)
     effects = with_transfer(source, target, effects)
-    add(site, source, target, "copy", effects, bytes_read(source), target.nbytes, elapsed_ns)
+    read = bytes_read(source)
+    return add(site, source, target, "copy", effects, read, target.nbytes, elapsed_ns)
