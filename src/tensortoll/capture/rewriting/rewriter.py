@@ -20,12 +20,11 @@ from typing import Any, Final, TypeVar
 from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.writes import is_watching
 from tensortoll.capture.rewriting import handing
+from tensortoll.capture.rewriting.kinds import expression_of
 from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.rewriting.rewrites import LOOKS_ONLY, Rewrites, data_argument, ruled
 from tensortoll.capture.rewriting.statements import Statements, can_share
-from tensortoll.capture.runtime import naming, reading, storing
-from tensortoll.capture.runtime.expressions import Expression
-from tensortoll.capture.runtime.taking import Taking
+from tensortoll.capture.runtime import naming, reading
 from tensortoll.capture.text.calls import computes, dotted
 from tensortoll.capture.text.compilers import handed_to_compilers, is_compiler
 from tensortoll.capture.text.names import Names
@@ -90,11 +89,6 @@ def rewrite(
 
 
 _Node = TypeVar("_Node", bound=ast.AST)
-_KINDS: Final = {
-    **{"take": Taking, handing.RULE: handing.Handing, naming.RULE: naming.Naming},
-    **{reading.RULE: reading.Reading, **dict.fromkeys(storing.RULES, storing.Storing)},
-}
-"""What stands for an expression at run time, by its rule."""
 
 
 class _Rewriter(Statements):
@@ -315,6 +309,5 @@ class _Rewriter(Statements):
         located = Located(
             self._text.place(node), operation, implicit=name not in self._explicit, name=name
         )
-        made = _KINDS.get(rule, Expression)(number, located, rule)
-        self.expressions[placeholder(number)] = made
+        self.expressions[placeholder(number)] = expression_of(number, located, rule)
         return placeholder(number)
