@@ -18,6 +18,8 @@ _KINDS: Final[Mapping[str, type[Expression]]] = {
     reading.RULE: reading.Reading,
     **dict.fromkeys(storing.RULES, storing.Storing),
 }
+CONVERTING: Final = (Expression, storing.Storing)
+"""Those that convert by themselves; the others only look at what hooks count."""
 
 
 def expression_of(number: int, located: Located, rule: str) -> Expression:

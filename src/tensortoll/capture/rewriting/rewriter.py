@@ -15,12 +15,12 @@ import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.writes import is_watching
 from tensortoll.capture.rewriting import handing
-from tensortoll.capture.rewriting.kinds import expression_of
+from tensortoll.capture.rewriting.kinds import CONVERTING, expression_of
 from tensortoll.capture.rewriting.placeholders import Baked, new_number, placeholder
 from tensortoll.capture.rewriting.rewrites import LOOKS_ONLY, Rewrites, data_argument, ruled
 from tensortoll.capture.rewriting.statements import Statements, can_share
@@ -264,7 +264,7 @@ class _Rewriter(Statements):
         known = dict(self.expressions)
         self._visit_body(copy.deepcopy(body))
         self.left += any(
-            type(one) is Expression for key, one in self.expressions.items() if key not in known
+            type(one) in CONVERTING for key, one in self.expressions.items() if key not in known
         )
         self.expressions = known
 
