@@ -56,6 +56,7 @@ class NumpyProbe:
         functions={
             **{f"numpy.{name}": "convert" for name in (*MAKERS, *SCALAR_TYPES)},
             **dict.fromkeys(("numpy.ravel", "numpy.reshape"), "reorder"),
+            "numpy.fromiter": "walk",
             **dict.fromkeys(("numpy.ma.array", "numpy.ma.masked_array"), "convert"),
             "numpy.copyto": "into",
             "copy.copy": "convert",

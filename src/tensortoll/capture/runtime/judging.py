@@ -45,7 +45,7 @@ def judge(
         and (out is None or out.kind.library == "python")
     ):
         return None  # what it was, or of Python's own before and after
-    if not seen.memory:
+    if not seen.memory or rule == "walk":
         return _judge_parsed(site, seen, out, elapsed_ns)
     if out is None or not out.memory:
         return _judge_unboxed(site, seen, result, elapsed_ns)
