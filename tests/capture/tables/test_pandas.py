@@ -99,9 +99,9 @@ whole.values; arrow.values; text.values; group.values; local.array; df.to_dict("
 whole.array; df.to_numpy; df.values.fget if 0 else 0
 for _, part in mixed.assign(k=mixed.n % 3).groupby("k"): part["x"].sum()
 for row in df.itertuples(): row.a
-{}["k"] = c; mixed["new"] = np.sqrt(c); mixed["w"] = np.where(mixed["n"] > 5, 1.0, 0.0)
+{}["k"] = c; mixed["new"] = np.sqrt(s); mixed["w"] = range(n); mixed["v"] = list(range(n))
 mixed["z"] = mixed["n"] * 0.5; mixed["s"] = s; mixed["h"] = days.dt.hour; mixed.loc[0, "x"] = 3.0
-mixed["q"] = 1; mixed.iloc[2, 0] = 7
+mixed["q"] = 1; mixed.iloc[2, 0] = 7; df[["a", "b"]] = [1.0, 2.0]; df[["a", "b"]] = df[["b", "a"]]
 print(df, s, file=open(__import__("os").devnull, "w")); repr(df)
 df.info(buf=__import__("io").StringIO()); df._repr_html_()
 {"a": 1}.values(); sorted({"b": 2}.values()); pd.Series(dtype=float); pd.DataFrame()
@@ -136,12 +136,17 @@ STORED = {
     'df["a"] = c': ("copy", 8000),
     'name = "k"; df[name] = c': ("copy", 8000),
     'df["z"] = lists["a"]': ("copy", 8000),
+    'df["z"] = np.sqrt(c)': ("copy", 8000),
+    'df["z"] = np.where(df["a"] > 5, 1, 0)': ("copy", 8000),
+    'df["z"] = c * 2': ("copy", 8000),
+    'df[["a", "b"]] = x[:, :2]': ("copy", 16000),
+    'df[["a", "z"]] = x[:, :2] + 1': ("copy", 16000),
 }
 
 
 @pytest.mark.parametrize("text", STORED)
 def test_an_array_that_becomes_a_column_is_a_copy(text: str, loud: Any) -> None:
-    """The frame keeps elements of its own; what was just computed for it is no news."""
+    """The frame keeps elements of its own, also of what was just computed for it."""
     frame, array = pd.DataFrame({"a": np.ones(9)}), np.ones(9)
     frame["z"] = array
     assert not np.shares_memory(frame["z"].to_numpy(), array)
@@ -270,15 +275,25 @@ IN_PLACE = {
     "two.iloc[i % 2 == 0, -1] = k[:500]": ("two['b']", ""),
     'two.loc[:, "a"] = whole_numbers': ("two['a']", "cast"),
     'two.loc[:, "a"] = listed': ("two['a']", "parse"),
+    'two.loc[2:4, "a"] = k[:3]': ("two['a']", ""),
+    'two.loc[990:, "a"] = k[:10] * 2': ("two['a']", ""),
+    'df.loc[:, ["b", "d"]] = -1 - x[:, :2]': ("df[['b', 'd']]", ""),
+    'df.loc[10:19, ["b", "d"]] = -1 - x[:10, :2]': ("df[['b', 'd']]", ""),
     "s[:] = k": ("s", ""),
     "s[5:9] = k[:4]": ("s", ""),
     "s.iloc[5:10] = k[:5]": ("s", ""),
     "s.iloc[[7, 5]] = k[:2]": ("s", ""),
     "s.loc[:] = k": ("s", ""),
+    "s.loc[2:4] = k[:3]": ("s", ""),
+    "halves.loc[2:4] = k[:5]": ("halves", ""),
+    'dated.loc["2020-01-03":"2020-01-05"] = k[:3]': ("dated", ""),
     "s.loc[s > 10] = k[:989]": ("s", ""),
     "s[s > 10] = k[:989]": ("s", ""),
 }
-OTHERS = "k = -1.0 - c; whole_numbers = -1 - i; listed = [-1.0] * n"
+OTHERS = """
+k = -1.0 - c; whole_numbers = -1 - i; listed = [-1.0] * n
+halves = pd.Series(c, c / 2); dated = pd.Series(c, pd.date_range("2020", periods=n))
+"""
 """Stores that write into the memory a column has, with the column and the effects."""
 
 
@@ -314,10 +329,9 @@ NAMED = {
     "[1].insert(0, c)": [],
     'df.loc[:, "new"] = c': [("copy", 8000)],
     'mixed.loc[2:4, "x"] = c[:3]': [],
-    'df[["a", "b"]] = x[:, :2]': [],
-    "s.loc[2:4] = c[:3]": [],
+    'two.loc[2:4, "a"] = [1.0, 2.0, 3.0]': [("copy", 24)],
 }
-"""What is said of stores by name; nothing is of those at labels and of several columns."""
+"""What is said of stores by name; nothing is of some elements of a column that had to move."""
 
 
 @pytest.mark.parametrize("text", NAMED)

@@ -118,15 +118,37 @@ def _in_column(column: Any, index: Any) -> Slot | None:
 
 
 def _by_label(table: Any, index: Any) -> Slot | None:
+    labels = table.index
     if table.ndim == 1:
-        whole = type(index) is not slice or index == slice(None)
-        return _in_column(table, index) if whole else None
+        found = _rows(_positions(labels, index), len(labels), positions=False)
+        return None if found == _NOT_KNOWN else Slot(describe_column, found)
     rows, column = index if type(index) is tuple and len(index) == table.ndim else (None, None)
-    if type(rows) is slice and rows != slice(None):
-        return None  # of labels: which rows these are only pandas knows
-    found = _rows(rows, len(table), positions=False)
+    found = _rows(_positions(labels, rows), len(labels), positions=False)
     slot = None if found == _NOT_KNOWN else _named(column)
     return None if slot is None else slot._replace(items=found)
+
+
+def _positions(labels: Any, index: Any) -> Any:
+    """Return the rows that a slice of labels selects, as pandas says; anything else as it is.
+
+    None where pandas refuses it, or where comparing labels could run code of the user's own.
+    """
+    import pandas as pd
+
+    if type(index) is not slice or index == slice(None):
+        return index
+    if type(labels) is not pd.RangeIndex and labels.dtype.kind not in "iufmM":
+        return None
+    ends = (index.start, index.stop, index.step)
+    if any(type(end).__module__.partition(".")[0] not in _LABELS for end in ends):
+        return None
+    try:
+        found = labels.slice_indexer(*ends)
+    except (KeyError, TypeError, ValueError):
+        return None
+    if type(found) is not slice:
+        return None
+    return slice(*(one and int(one) for one in (found.start, found.stop, found.step)))
 
 
 def _by_position(table: Any, index: Any) -> Slot | None:
@@ -141,10 +163,24 @@ def _by_position(table: Any, index: Any) -> Slot | None:
 
 
 def _named(name: Any) -> Slot | None:
+    if type(name) is list and name and {*map(type, name)} == {str}:
+        return Slot(partial(_describe_several, names=tuple(name)), several=True)
     return Slot(partial(describe_named, name=name)) if type(name) is str else None
 
 
+def _describe_several(frame: Any, names: tuple[str, ...]) -> Seen | None:
+    """Return the columns of these names as one; None where one is missing or lies in pieces."""
+    found = [describe_named(frame, name) for name in names]
+    columns = [one for one in found if one is not None and one.span is not None]
+    if len(columns) < len(names):
+        return None
+    parts = [Part(one.kind.dtype, one.memory, one.nbytes) for one in columns]
+    return joined("pandas", parts, (len(frame), len(names)), id(frame))
+
+
 _NOT_KNOWN: Final = -1
+_LABELS: Final = frozenset(("builtins", "datetime", "numpy", "pandas"))
+"""Whose objects may be labels that can be compared without running code of the user's own."""
 
 
 def _rows(index: Any, length: int, *, positions: bool) -> int | None:

@@ -16,9 +16,9 @@ class Rewrites:
     The rules say what a call does with its arrays: `convert` makes the result of its first one;
     `reorder` likewise, and copies only to change the order of its elements; `swap` turns the bytes
     of its elements round; `walk` takes the elements of its first one as Python objects, one by one,
-    also where they lie in memory; `into` writes its second one into its first; `export` hands the memory
-    of its first one out; `gather` is `convert` for a first argument that may be a dict, list or
-    tuple of arrays; `take` makes the result of its first one too, and a hook counts it; `name`
+    also where they lie in memory; `into` writes its second one into its first; `export` hands the
+    memory of its first one out; `gather` is `convert` for a first argument that may be a dict, list
+    or tuple of arrays; `take` makes the result of its first one too, and a hook counts it; `name`
     takes in columns by name, as pandas' `insert` and `assign` do.
     """
 

@@ -1,7 +1,8 @@
-"""Columns that are stored into: `table["name"] = array`, `table.loc[mask, "name"] = array`.
+"""Columns that are stored into: `table["name"] = array`, `table.loc[mask, ["a", "b"]] = array`.
 
 A table may write the elements into the memory that a column has, or give it other memory. So the
-column is described before and after; where neither tells what was written, nothing is said.
+column is described before and after; where neither tells what was written, nothing is said. What
+was just computed counts too: a table has its own memory, and takes nothing over as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tensortoll.capture.runtime.judging import Lent, judge
 from tensortoll.capture.runtime.stores import UNKNOWN, count_store
 
 Column = Callable[[Any], Seen | None]
-"""Describes one column of a table."""
+"""Describes one column of a table, or several."""
 
 
 class Slot(NamedTuple):
@@ -25,7 +26,9 @@ class Slot(NamedTuple):
 
     column: Column
     items: int | None = None
-    """Elements of the column; None for all of it."""
+    """Rows of the columns; None for all of them."""
+    several: bool = False
+    """Whether it selects columns by a list of names."""
 
 
 class Indexer(NamedTuple):
@@ -38,7 +41,7 @@ class Indexer(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One column, before an array is stored into it."""
+    """One column or several, before an array is stored into them."""
 
     table: weakref.ref[Any]
     slot: Slot
@@ -46,21 +49,16 @@ class Target(NamedTuple):
 
     def judge(self, site: Site, source: Seen, lent: Lent, elapsed_ns: int, rule: str) -> None:
         """Add up what came of the array, now that it was stored."""
-        source, was_lent = _handed(source, lent)
+        source = _handed(source, lent)
         table = self.table()
         if table is None or source.kind is UNKNOWN.kind:
             return
-        if rule == "store result" and not was_lent:
-            return  # a result, put where it belongs
+        if not source.memory and (rule == "store result" or self.slot.several):
+            return  # a `range`, which is not walked, or one number for each of the columns
         after = self.slot.column(table)
         if after is None or source.kind.library == after.kind.library:
             return
-        stays = (
-            self.before is not None
-            and after.span is not None
-            and (self.before.memory == after.memory)
-        )
-        if stays:
+        if self.before is not None and self.before.memory == after.memory:
             count_store(site, source, self._part(after), elapsed_ns)
         elif self.slot.items is None:
             judge(site, source, after, None, elapsed_ns, "convert")
@@ -69,8 +67,9 @@ class Target(NamedTuple):
         items = self.slot.items
         if items is None:
             return after
-        nbytes = after.nbytes // max(after.shape[0], 1) * items
-        return after._replace(nbytes=nbytes, shape=(items,), strides=())
+        rows, *columns = after.shape
+        nbytes = after.nbytes // max(rows, 1) * items
+        return after._replace(nbytes=nbytes, shape=(items, *columns), strides=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +86,15 @@ class Columns:
         return None if slot is None else Target(self.table, slot, slot.column(table))
 
 
-def _handed(source: Seen, lent: Lent) -> tuple[Seen, bool]:
-    """Return what was stored, and whether its library handed it to NumPy on the way.
+def _handed(source: Seen, lent: Lent) -> Seen:
+    """Return what was stored, also where its library told so only when it handed it to NumPy.
 
     The view that NumPy read it by is taken back. What it made a copy of for NumPy is counted.
     """
     for sums, seen in lent:
         if seen.identity == source.identity:
             if sums.outcome != "view":
-                return UNKNOWN, True
+                return UNKNOWN
             sums.count -= 1
-            return seen, True
-    return source, False
+            return seen
+    return source
