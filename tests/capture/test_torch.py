@@ -10,6 +10,8 @@ import gc
 import sys
 import textwrap
 import threading
+import tracemalloc
+import warnings
 import weakref
 from typing import Any, NamedTuple
 
@@ -317,6 +319,8 @@ def test_other_threads_are_counted_and_say_so() -> None:
     """A conversion on a thread is charged to the line that made it."""
     text = """
 import threading
+import tracemalloc
+import warnings
 def work():
     t32.double()
 threads = [threading.Thread(target=work) for _ in range(3)]
@@ -509,3 +513,41 @@ for _ in range(4):
     recording = tensortoll.run_source(text, memory=False, time=False)
 
     assert [one.totals.count for one in recording.conversions] == [4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["np.dot(t, x)", "np.dot(x, t)", "np.inner(t, t)", "np.vdot(t, t)", "np.searchsorted(x, t)"],
+)
+def test_a_tensor_that_is_asked_for_its_dtype_first_is_not_copied(text: str) -> None:
+    """NumPy asks for a copy of it then, gets a view, and makes none: its memory says so."""
+    start = "import numpy as np, torch\nt = torch.arange(1e5); x = np.arange(1e5, dtype='f4')\n"
+    names: dict[str, Any] = {}
+    exec(start, names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        tracemalloc.start()
+        try:
+            result = eval(text, names)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        recording = tensortoll.run_source(start + text, "case.py", memory=False, time=False)
+    assert peak - result.nbytes < 100_000 < names["x"].nbytes
+
+    found = [one for one in recording.conversions if one.route.place.line == 3]
+    assert {one.route.outcome for one in found} == {"view"}
+    assert sum(one.totals.bytes_written for one in found) == 0
+
+
+def test_a_tensor_that_is_copied_again_and_again_counts_each_time() -> None:
+    """In the same instruction, with and without a dtype."""
+    text = (
+        "import numpy as np, torch\nt = torch.arange(1000.0)\n"
+        "made = [np.array(*given) for given in [(t,), (t, 'f4'), (t,), (t, 'f4')]]\n"
+        "told = list(map(np.array, [t, t, t]))"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = tensortoll.run_source(text, "case.py", memory=False, time=False).conversions
+    assert [one.totals.copies for one in found if one.route.outcome == "copy"] == [4, 3]

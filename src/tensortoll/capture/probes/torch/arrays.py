@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict, deque
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 STORES: Final = frozenset(("[]=", "np.copyto", "numpy.copyto"))
 """Operations of NumPy's that copy once more what they are handed, into an array that stands."""
+_MOST_PRESUMED: Final = 4
+"""Tensors that one function of NumPy's asks for their dtype before it reads them."""
 
 
 def install_arrays(context: Context) -> None:
@@ -106,6 +109,8 @@ def _forced(
 def _array(context: Context, original: Callable[..., Any]) -> Any:
     local, places = context.recorder.local, context.places
     refused_copy: set[int] = set()
+    presumed: defaultdict[int, deque[_Presumed]]
+    presumed = defaultdict(lambda: deque(maxlen=_MOST_PRESUMED))
 
     def __array__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         table = local.table
@@ -125,9 +130,15 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
             copied_after = thread in refused_copy
             refused_copy.discard(thread)
             try:
-                site = places.site(table, sys._getframe(1))
+                frame = sys._getframe(1)
+                site = places.site(table, frame)
                 if site is not None:
-                    _count_array(site, self, result, copied_after)
+                    asked = id(self), id(frame), frame.f_lasti
+                    if args and not copied_after and thread in presumed:
+                        _take_back(presumed[thread], asked)
+                    sums = _count_array(site, self, result, copied_after)
+                    if sums is not None and not args:
+                        presumed[thread].append((asked, sums, result.nbytes))
             except Exception as error:
                 context.recorder.fault("torch.Tensor.__array__", error)
         finally:
@@ -137,14 +148,36 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
     return left_alone_by_dynamo(__array__, original)
 
 
+_Presumed = tuple[tuple[int, int, int], Sums, int]
+"""Which tensor, in which frame and at which instruction; where its copy counts, and its bytes."""
+
+
+def _take_back(presumed: deque[_Presumed], asked: tuple[int, int, int]) -> None:
+    """Take back a copy that NumPy was presumed to make, if it is asking for the array only now.
+
+    `np.dot` asks each of its arguments for a copy and means the dtype alone, which it names when
+    it asks once more. What asks once, as `np.array` does, copies.
+    """
+    for one in presumed:
+        place, sums, nbytes = one
+        if place == asked:
+            sums.count -= 1
+            sums.copies -= 1
+            sums.read -= nbytes
+            sums.written -= nbytes
+            presumed.remove(one)
+            return
+
+
 @unseen_by_subclasses
-def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> None:
+def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bool) -> Sums | None:
+    """Add up an ndarray that NumPy was given; return where a copy counts that is only presumed."""
     if not tensor.numel():
-        return  # no byte crosses, and an empty array's address says nothing
+        return None  # no byte crosses, and an empty array's address says nothing
     shared = _is_view(tensor, result)
     lent = site.table.lent
     if lent is None and site.located.operation == "[]=":
-        return  # what NumPy writes of it, and where to, is seen in rewritten stores only
+        return None  # what NumPy writes of it, and where to, is seen in rewritten stores only
     if shared and (not copied_after or (lent is not None and tensor.dim())):
         # What NumPy copies from it is judged once it is there; see `expressions`.
         sums = site.groups.get(tensor.dtype)
@@ -153,10 +186,11 @@ def _count_array(site: Site, tensor: torch.Tensor, result: Any, copied_after: bo
         sums.count += 1
         if lent is not None:
             lent.append((sums, seen_tensor(tensor)))
-        return
+        return None
     sums = _count_copy_out(site, tensor, result, extra=copied_after and not shared)
     if lent is not None and site.located.operation in STORES:
         lent.append((sums, seen_tensor(tensor)._replace(handed=result.nbytes)))
+    return sums if shared else None
 
 
 def _is_view(tensor: torch.Tensor, array: Any) -> bool:

@@ -11,18 +11,20 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
 
 
-def unseen_by_subclasses(function: Callable[..., None]) -> Callable[..., None]:
+def unseen_by_subclasses(function: Callable[..., _Result]) -> Callable[..., _Result]:
     """Have ``function`` ask tensors for attributes without telling `__torch_function__`."""
 
     @wraps(function)
-    def asking(*args: Any, **kwargs: Any) -> None:
+    def asking(*args: Any, **kwargs: Any) -> _Result:
         import torch
 
         with torch._C.DisableTorchFunctionSubclass():
-            function(*args, **kwargs)
+            return function(*args, **kwargs)
 
     return asking
 
