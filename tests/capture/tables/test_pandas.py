@@ -24,6 +24,8 @@ arrow_holes = pd.Series([1.0, None] * 500, dtype="float64[pyarrow]"); b = s > 5
 group = pd.Series(["u", "v"] * 500, dtype="category")
 days = pd.Series(pd.date_range("2020", periods=n))
 three = mixed.assign(m=i.astype("i4"))
+thin = pd.DataFrame({"s": pd.arrays.SparseArray(i % 3), "x": c, "k": i})
+four = three.assign(k=i)
 local = days.dt.tz_localize("UTC"); fixed = c.copy(); fixed.flags.writeable = False
 """
 TABLE = """
@@ -57,6 +59,9 @@ text.tolist() | text | copy unbox | 11008 0 | pandas:str python:str
 s.to_list() | s | copy unbox | 8000 0 | pandas:float64 python:float64
 df.to_dict("list") | df | copy unbox | 32000 0 | pandas:float64 python:float64
 df.astype("float32") | df | copy cast | 32000 16000 | pandas:float64 pandas:float32
+four.astype({"n": "float64"}) | four | copy cast | 8000 8000 | pandas:mixed pandas:mixed
+four.astype({"m": "int64"}) | four | copy cast | 4000 8000 | pandas:mixed pandas:mixed
+thin.astype({"s": "int64"}) | thin | copy | 5328 8000 | pandas:mixed pandas:mixed
 df.astype({"a": "float32"}) | df | copy cast | 8000 4000 | pandas:float64 pandas:mixed
 three.astype({"n": "int32"}) | three | copy cast | 8000 4000 | pandas:mixed pandas:mixed
 three.copy() | three | copy | 20000 20000 | pandas:mixed pandas:mixed

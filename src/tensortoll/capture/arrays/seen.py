@@ -39,6 +39,8 @@ class Seen(NamedTuple):
     """In what order the elements lie, where strides can't tell: `csr`."""
     handed: int = 0
     """Bytes that the library writes to hand its elements out, where they can't be read in place."""
+    columns: frozenset[tuple[str, int]] = frozenset()
+    """How many columns of a table have which dtype, where that is known."""
 
     @property
     def memory(self) -> tuple[Span, ...]:
@@ -120,11 +122,21 @@ def changes(seen: Seen, out: Seen) -> tuple[Effect, ...]:
     """Return what differs between two arrays of the same elements, beside their memory."""
     effects: list[Effect] = []
     # A record takes in elements of all dtypes as they are.
-    if seen.all_dtypes != out.all_dtypes and out.kind.dtype != "void":
+    names_apart = seen.all_dtypes != out.all_dtypes and out.kind.dtype != "void"
+    if names_apart or (counts_columns(seen, out) and seen.columns != out.columns):
         effects.append("cast")
     if seen.swapped != out.swapped or _laid_out_anew(seen, out):
         effects.append("layout")
     return tuple(effects)
+
+
+def counts_columns(seen: Seen, out: Seen) -> bool:
+    """Say whether two tables of one library have as many columns, and their dtypes are known."""
+    return (
+        bool(seen.columns and out.columns)
+        and seen.shape == out.shape
+        and seen.kind.library == out.kind.library
+    )
 
 
 def _laid_out_anew(seen: Seen, out: Seen) -> bool:

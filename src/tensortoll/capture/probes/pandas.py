@@ -6,6 +6,7 @@ frames that NumPy's functions read on the way to a result, rows that are iterate
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from operator import attrgetter
@@ -79,8 +80,18 @@ def describe_frame(frame: Any) -> Seen:
     arrays = [block.values for block in frame._mgr.blocks]  # noqa: PD011 - of a block, as it lies
     if len(arrays) == 1 and type(arrays[0]) is np.ndarray:
         return _as_pandas(arrays[0].T, frame)
-    parts = [part for values in arrays for part in _parts(values)]
-    return joined("pandas", parts, frame.shape, id(frame))
+    blocks = [(list(_parts(values)), _width(values)) for values in arrays]
+    parts = [part for found, _ in blocks for part in found]
+    counts = Counter[str]()
+    for found, width in blocks:
+        counts[found[0].dtype] += width
+    seen = joined("pandas", parts, frame.shape, id(frame))
+    return seen._replace(columns=frozenset(counts.items()))
+
+
+def _width(values: Any) -> int:
+    """Return how many columns a block holds."""
+    return len(values) if values.ndim > 1 else 1
 
 
 def describe_named(frame: Any, name: str) -> Seen | None:

@@ -10,6 +10,7 @@ from tensortoll.capture.arrays.seen import (
     Seen,
     bytes_read,
     changes,
+    counts_columns,
     fresh_bytes,
     is_on_host,
     is_one_run,
@@ -86,6 +87,7 @@ def _changes_size(seen: Seen, out: Seen) -> bool:
     numbers = ("int", "uint", "float", "bool", "complex")
     return (
         seen.kind.library == out.kind.library
+        and not counts_columns(seen, out)  # which tells it, also of columns that lie sparsely
         and bool(seen.dtypes and out.dtypes)
         and all(one.startswith(numbers) for one in seen.dtypes | out.dtypes)
     )
