@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from tensorflow.python import pywrap_tfe
 from tensorflow.python.framework import constant_op, ops
 from tensorflow.python.ops import resource_variable_ops, script_ops
 
+import tensortoll
 from tensortoll.capture import running
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
@@ -448,3 +450,18 @@ def test_callbacks_go_out_and_back(prepared: dict[str, Any]) -> None:
     recording = watched(text, prepared)
 
     assert sorted(map(ends, recording.conversions)) == sorted([INTO, OUT])
+
+
+@pytest.mark.parametrize(("text", "copies"), [("np.dot(v, x)", 2), ("np.array(v)", 2)])
+def test_a_variable_that_is_asked_for_its_dtype_first_is_not_copied_once_more(text, copies):
+    """
+    NumPy reads it twice for `np.dot`, and `np.array` copies what it has read.
+    """
+    start = "import numpy as np, tensorflow as tf\nx = np.ones(1000, 'f4'); v = tf.Variable(x)\n"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        recording = tensortoll.run_source(start + text, "case.py", memory=False, time=False)
+    [one] = [one for one in recording.conversions if one.route.place.line == 3]
+
+    assert (one.totals.copies, one.totals.bytes_written) == (copies, copies * 4000)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tensortoll.capture.arrays.addresses import array_span
+from tensortoll.capture.counting.presumed import Presumed
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
@@ -170,6 +171,7 @@ def _array_of_variable(context: Context, original: Callable[..., Any]) -> Any:
     """
     local, site_of = context.recorder.local, context.places.site
     refused_copy: set[int] = set()
+    presumed = Presumed()
 
     def __array__(self: Any, *args: Any, **kwargs: Any) -> Any:
         table = local.table
@@ -188,9 +190,15 @@ def _array_of_variable(context: Context, original: Callable[..., Any]) -> Any:
             copied_after = id(table) in refused_copy
             refused_copy.discard(id(table))
             try:
-                site = site_of(table, sys._getframe(1))
+                frame = sys._getframe(1)
+                site = site_of(table, frame)
                 if site is not None and result.ndim:
-                    _count_variable(site, self, result, elapsed, copied_after=copied_after)
+                    if args and not copied_after:
+                        presumed.take_back(id(table), frame, self)
+                    sums = _count_variable(site, self, result, elapsed, copied_after=copied_after)
+                    if copied_after and not args:
+                        size = result.nbytes
+                        presumed.add(id(table), frame, self, sums, size, whole=False)
             except Exception as error:
                 context.recorder.fault("tensorflow Variable.__array__", error)
         finally:
@@ -202,7 +210,7 @@ def _array_of_variable(context: Context, original: Callable[..., Any]) -> Any:
 
 def _count_variable(
     site: Site, variable: Any, result: Any, elapsed_ns: int, *, copied_after: bool
-) -> None:
+) -> Sums:
     number = variable.dtype.as_datatype_enum
     origin, target = kind_of(number, variable.device), array_kind(result.dtype)
     key = (number, variable.device, result.dtype, "variable")
@@ -216,6 +224,7 @@ def _count_variable(
     sums.read += out * (1 + cast) + result.nbytes * copied_after
     sums.written += out + result.nbytes * (cast + copied_after)
     sums.elapsed_ns += elapsed_ns
+    return sums
 
 
 def _tensor_kind(tensor: Any) -> tuple[int, str, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict, deque
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.arrays.addresses import array_address, array_span
+from tensortoll.capture.counting.presumed import Presumed
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 STORES: Final = frozenset(("[]=", "np.copyto", "numpy.copyto"))
 """Operations of NumPy's that copy once more what they are handed, into an array that stands."""
-_MOST_PRESUMED: Final = 4
-"""Tensors that one function of NumPy's asks for their dtype before it reads them."""
 
 
 def install_arrays(context: Context) -> None:
@@ -109,8 +107,7 @@ def _forced(
 def _array(context: Context, original: Callable[..., Any]) -> Any:
     local, places = context.recorder.local, context.places
     refused_copy: set[int] = set()
-    presumed: defaultdict[int, deque[_Presumed]]
-    presumed = defaultdict(lambda: deque(maxlen=_MOST_PRESUMED))
+    presumed = Presumed()
 
     def __array__(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         table = local.table
@@ -133,12 +130,11 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
                 frame = sys._getframe(1)
                 site = places.site(table, frame)
                 if site is not None:
-                    asked = id(self), id(frame), frame.f_lasti
-                    if args and not copied_after and thread in presumed:
-                        _take_back(presumed[thread], asked)
+                    if args and not copied_after:
+                        presumed.take_back(thread, frame, self)
                     sums = _count_array(site, self, result, copied_after)
                     if sums is not None and not args:
-                        presumed[thread].append((asked, sums, result.nbytes))
+                        presumed.add(thread, frame, self, sums, result.nbytes, whole=True)
             except Exception as error:
                 context.recorder.fault("torch.Tensor.__array__", error)
         finally:
@@ -146,27 +142,6 @@ def _array(context: Context, original: Callable[..., Any]) -> Any:
         return result
 
     return left_alone_by_dynamo(__array__, original)
-
-
-_Presumed = tuple[tuple[int, int, int], Sums, int]
-"""Which tensor, in which frame and at which instruction; where its copy counts, and its bytes."""
-
-
-def _take_back(presumed: deque[_Presumed], asked: tuple[int, int, int]) -> None:
-    """Take back a copy that NumPy was presumed to make, if it is asking for the array only now.
-
-    `np.dot` asks each of its arguments for a copy and means the dtype alone, which it names when
-    it asks once more. What asks once, as `np.array` does, copies.
-    """
-    for one in presumed:
-        place, sums, nbytes = one
-        if place == asked:
-            sums.count -= 1
-            sums.copies -= 1
-            sums.read -= nbytes
-            sums.written -= nbytes
-            presumed.remove(one)
-            return
 
 
 @unseen_by_subclasses
