@@ -112,6 +112,7 @@ def test_what_runs_between_two_graphs_is_counted() -> None:
         ("f = torch.compile(lambda x: x)", (suspicion.COMPILED,)),
         ("model.compile()", (suspicion.COMPILED,)),
         ("model.compile(optimizer='sgd', loss='mse')", ()),
+        ("model.compile('sgd', 'mse')", ()),
         ("y = known(torch.ones(3))", (suspicion.COMPILED,)),
         ("print(t.data_ptr() == x.ctypes.data)", ()),
         ("import ctypes\nprint(t.data_ptr())", ()),

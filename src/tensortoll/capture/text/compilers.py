@@ -43,12 +43,13 @@ def compiles(node: ast.AST, names: Names) -> bool:
     known = names.resolve(function)
     if known is not None:
         return known.startswith(READERS_OF_BYTECODE)
-    # `model.compile()` compiles a torch module in place; Keras says what it is trained with, and
-    # JAX compiles what it has lowered, which no longer has bytecode.
+    # `model.compile()` compiles a torch module in place, and takes keywords only; Keras says what
+    # it is trained with, and JAX compiles what it has lowered, which no longer has bytecode.
     return (
         isinstance(node, ast.Call)
         and isinstance(function, ast.Attribute)
         and function.attr == "compile"
+        and not node.args
         and names.in_play("torch")
         and (names.mentions("torch") or not names.mentions("jax"))
         and not any(keyword.arg in _KERAS_WORDS for keyword in node.keywords)
