@@ -183,3 +183,11 @@ def test_an_unknown_option_is_refused():
     """
     with pytest.raises(UsageError):
         asked("--nonsense torch.tensor(x)")
+
+
+def test_a_semicolon_behind_the_expression_is_no_part_of_it():
+    """
+    As elsewhere in IPython, it only keeps the value from being shown once more.
+    """
+    assert ask("torch.from_numpy(x);", names()).value.shape == (300, 200)
+    assert ask("torch.from_numpy(x); --no-casts", names()).value.shape == (300, 200)

@@ -87,7 +87,8 @@ def asked(line: str) -> Asked:
             msg = f"{MAGIC} --{name}: {error}"
             raise UsageError(msg) from None
         setattr(found, name.replace("-", "_"), size)
-    found.text = _VALUE.sub("", line).strip()
+    # A semicolon keeps IPython from showing the value again, and is no part of the expression.
+    found.text = _VALUE.sub("", line).strip().rstrip("; ")
     wrong = _ANY_OPTION.match(found.text)
     if wrong is not None:
         msg = f"{MAGIC} does not know {wrong[0]!r}, or wants a number or a size behind it"

@@ -35,6 +35,16 @@ def of_objects(value: Any, inside: Contents, library: str, *, array: bool) -> Di
             _for_ragged(library, lists),
             value,
         )
+    gap = inside.number
+    if inside.text is not None and gap is not None and _is_nan(gap[1]):
+        return Diagnosis(
+            "missing-values",
+            f"Element {gap[0]} is nan, among text such as {told(inside.text[1])}: there is no "
+            "text for what is missing, and no number for text.",
+            (f"{codes}, and nan too",) if library == "torch" else (),
+            value,
+            "Fill the gaps first, then turn the text into numbers.",
+        )
     if inside.text is not None and (inside.number or inside.truth):
         where, number = inside.number or inside.truth  # type: ignore[misc]
         # In a table the numbers would become codes along with the text.
@@ -63,6 +73,10 @@ def of_objects(value: Any, inside: Contents, library: str, *, array: bool) -> Di
         (into(library, numbers), f"{into(library, 'np.stack({x})')}", text),
         value,
     )
+
+
+def _is_nan(number: Any) -> bool:
+    return bool(number != number)  # noqa: PLR0124 - no other number is unlike itself
 
 
 _ZEROS: Final = f"[0 if v is None else v for v in {{x}}]{NOTE}None becomes 0"

@@ -12,6 +12,8 @@ from tensortoll.capture.failures.objects import CODES, described, of_objects
 
 def of_sequence(value: Any, inside: Contents, found: Attempt, library: str) -> Diagnosis | None:
     """Tell what in a list or tuple a library does not take."""
+    if ".ragged." in found.expression.partition("(")[0]:
+        inside.ragged = None  # which is what `tf.ragged.constant` is for
     objects = of_objects(value, inside, library, array=False)
     if objects is not None:
         return objects
