@@ -5,6 +5,9 @@ import json
 import pytest
 from IPython.utils.capture import capture_output
 
+from tensortoll.advice import advised
+from tensortoll.magics import watching
+
 CONVERTS = "import numpy as np\na = np.ones(1000)\nb = a.astype('f4')\nb.sum()"
 
 
@@ -62,6 +65,27 @@ def test_last_shows_the_report_of_the_cell_above(on):
 
         assert "1 conversion, 4.00 kB copied" in shown.data["text/plain"]
         assert "tensortoll:" not in printed
+
+
+def test_advice_is_tried_out_once_it_is_asked_for(on, monkeypatch):
+    """
+    Not below each cell: that would take longer than most of them do.
+    """
+    tried = []
+
+    def counted(*arguments):
+        tried.append(arguments)
+        return advised(*arguments)
+
+    monkeypatch.setattr(watching, "advised", counted)
+    run(on, "import numpy as np, torch\nx = np.ones((2_000, 1_000))\nt = torch.tensor(x)")
+
+    assert not tried
+    for _ in range(2):
+        _, _, (shown,) = run(on, "%tensorcost last")
+
+        assert "torch.from_numpy(x)" in shown.data["text/plain"]
+        assert len(tried) == 1
 
 
 def test_a_cell_with_the_magic_gets_its_report_and_no_line(on):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
+from tensortoll.advice import advised
 from tensortoll.advice.running import recorded
 from tensortoll.capture.counting.tracing import Ring
 from tensortoll.capture.observers import Observing
@@ -36,7 +37,9 @@ from tensortoll.report import build_all
 from tensortoll.report.shown import Shown
 
 if TYPE_CHECKING:
+    from tensortoll.capture.runtime.evidence import Evidence
     from tensortoll.magics.session import Cell, Session
+    from tensortoll.recording import Recording
 
 
 class Watching:
@@ -46,6 +49,8 @@ class Watching:
         """Belong to ``session``."""
         self._session = session
         self._shell = session.shell
+        self._untried: tuple[Recording, Evidence] | None = None
+        """The last cell of those that get one line, with what its advice is made of."""
 
     def begin(self, cell: Cell) -> None:
         """Start to watch a cell."""
@@ -168,9 +173,14 @@ class Watching:
 
     def hand_over(self, cell: Cell, watch: Watch) -> None:
         """Show and keep what was seen of a cell."""
-        recording = recorded(watch, cell.source, self._shell.user_ns)
-        self._session.recordings.append(recording)
         options = cell.options
+        if options is None and self._session.sink is None:
+            # One line tells of no advice, and trying it out takes longer than most cells do.
+            recording = watch.recording((cell.source,))
+            self._untried = recording, watch.evidence
+        else:
+            recording = recorded(watch, cell.source, self._shell.user_ns)
+        self._session.recordings.append(recording)
         if self._session.sink is not None:
             self._session.sink(recording, cell.source.name)
         if options is not None:
@@ -180,6 +190,10 @@ class Watching:
 
     def show_again(self) -> None:
         """Show the whole report on the last cell that was watched."""
+        recordings = self._session.recordings
+        if self._untried is not None and recordings[-1] is self._untried[0]:
+            recordings[-1] = advised(*self._untried, self._shell.user_ns)
+        self._untried = None
         display(Shown(*build_all(self._session.recordings[-1])))
 
 
