@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tensortoll.model import Conversion, Hazard, Kind, Place, Route, Source, Totals
+from tensortoll.model import Conversion, Hazard, Kind, Peak, Place, Route, Source, Totals
 from tensortoll.recording import Recording
 from tensortoll.report import build, build_all
 from tensortoll.report.bars import bar
@@ -480,3 +480,31 @@ def test_joined_emoji_stay_readable():
     report = build(Recording((row(source, 1, 9_999),), (source,)), title="t")
 
     assert "f(x)  # 👩💻" == line_of(report, 1).text
+
+
+def test_time_and_peak_of_all_are_no_single_sources():
+    """
+    Of several cells together, none is said to have taken what all of them took.
+    """
+    cells = [Source("cell [1]", "torch.tensor(x)"), Source("cell [2]", "torch.tensor(x)")]
+    rows = [row(one, 1, 20_000_000) for one in cells]
+    recording = Recording(tuple(rows), tuple(cells), 3_000_000_000, peak=Peak(70_000_000))
+    first, second = build_all(recording)
+
+    assert not any("3.00 s" in fact or "70.0 MB" in fact for fact in (*first.facts, *second.facts))
+    assert "In all: 3.00 s, peak 70.0 MB." in second.footer
+    assert not any("In all" in line for line in first.footer)
+
+
+def test_the_cell_that_ran_has_the_time_of_all():
+    """
+    Also where it called a function of an earlier cell, which lent no more than its lines.
+    """
+    cells = [Source("cell [1]", "torch.tensor(x)"), Source("cell [2]", "torch.tensor(x)")]
+    rows = [row(one, 1, 20_000_000) for one in cells]
+    recording = Recording(tuple(rows), tuple(cells), 3_000_000_000)
+    reports = {one.title: one for one in build_all(recording, ran="cell [2]")}
+
+    assert "3.00 s" in reports["cell [2]"].facts
+    assert "3.00 s" not in reports["cell [1], run by cell [2]"].facts
+    assert not any("In all" in line for one in reports.values() for line in one.footer)

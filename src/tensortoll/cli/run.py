@@ -77,9 +77,9 @@ class RunCommand:
         recording = outcome.recording
         if outcome.evidence is not None and isinstance(outcome.error, SystemExit | None):
             recording = advised(recording, outcome.evidence, outcome.namespace)
-        self._write(recording, options)
+        self._write(recording, options, str(target))
         if not options.quiet:
-            show(build_all(recording), sys.stderr)
+            show(build_all(recording, ran=str(target)), sys.stderr)
         return outcome.end()
 
     def _notebook(self, path: Path, options: argparse.Namespace) -> int:
@@ -107,8 +107,10 @@ class RunCommand:
         return ran.status
 
     @staticmethod
-    def _write(recording: Recording, options: argparse.Namespace) -> None:
+    def _write(
+        recording: Recording, options: argparse.Namespace, script: str | None = None
+    ) -> None:
         if options.json:
             write_document_to(recording.to_dict(), options.json)
         if options.html:
-            write_text(html.page(build_all(recording)), options.html)
+            write_text(html.page(build_all(recording, ran=script)), options.html)

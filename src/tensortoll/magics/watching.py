@@ -49,6 +49,8 @@ class Watching:
         """Belong to ``session``."""
         self._session = session
         self._shell = session.shell
+        self._last = ""
+        """The name of the last cell that was watched."""
         self._untried: tuple[Recording, Evidence] | None = None
         """The last cell of those that get one line, with what its advice is made of."""
 
@@ -181,6 +183,7 @@ class Watching:
         else:
             recording = recorded(watch, cell.source, self._shell.user_ns)
         self._session.recordings.append(recording)
+        self._last = cell.source.name
         if self._session.sink is not None:
             self._session.sink(recording, cell.source.name)
         if options is not None:
@@ -194,7 +197,7 @@ class Watching:
         if self._untried is not None and recordings[-1] is self._untried[0]:
             recordings[-1] = advised(*self._untried, self._shell.user_ns)
         self._untried = None
-        display(Shown(*build_all(self._session.recordings[-1])))
+        display(Shown(*build_all(recordings[-1], ran=self._last)))
 
 
 def _end_guard(cell: Cell) -> None:

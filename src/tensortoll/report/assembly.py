@@ -14,7 +14,7 @@ from tensortoll.report.memory import is_hidden
 from tensortoll.report.printable import printable
 from tensortoll.report.sections import footer, sections, trouble
 from tensortoll.report.values import Line, Report
-from tensortoll.report.verdict import Evidence, counted, facts, next_step, verdict, why
+from tensortoll.report.verdict import Evidence, counted, facts, in_all, next_step, verdict, why
 from tensortoll.report.words import NAME_LIMIT, WORTH_BYTES
 from tensortoll.sizes import format_bytes
 
@@ -45,7 +45,8 @@ def build(
         source = next(iter(_ranked(recording, by_source)), Source(title, None))
     mine = by_source.pop(source, _NOTHING)
     costs = [one for one in recording.lines if one.source == source]
-    report = _built(recording, title, source, mine, costs, (max_lines, _messages(max_lines)))
+    limits = max_lines, _messages(max_lines)
+    report = _built(recording, title, source, mine, costs, limits, whole=True)
     elsewhere = sum(evidence.totals.count for evidence in by_source.values())
     if not elsewhere:
         return report
@@ -65,7 +66,8 @@ def build_all(
     """Return a report for each source that has something to say, the costliest first.
 
     A source without conversions worth a line is left out, unless there is no other; then the one
-    report stands for all. What was not seen is told once, in the last report.
+    report stands for all. What was not seen is told once, in the last report, and so are the time
+    and the peak of all where they are no single source's.
 
     Args:
         recording: What a run left behind.
@@ -83,22 +85,27 @@ def build_all(
         name = title or ran or (recording.sources[0].name if recording.sources else "recording")
         everything = Evidence(recording.conversions, (), (), ())
         limits = max_lines, _messages(max_lines)
-        return (_built(recording, name, Source(name, None), everything, (), limits),)
+        return (_built(recording, name, Source(name, None), everything, (), limits, whole=True),)
     costs = _grouped(recording.lines, lambda one: one.source)
     reports: list[Report] = []
+    alone = len(recording.sources) <= 1
     room = ROWS_IN_ALL
     for one in telling:
         name = one.name if title is None else f"{title}  {one.name}"
         if ran not in {None, one.name}:
             name += f", run by {ran}"
         limits = max_lines, min(_messages(max_lines), room)
-        report = _built(recording, name, one, by_source[one], costs.get(one, ()), limits)
+        mine, its_costs = by_source[one], costs.get(one, ())
+        whole = alone or one.name == ran
+        report = _built(recording, name, one, mine, its_costs, limits, whole=whole)
         reports.append(replace(report, footer=()))
         room -= max(_rows(report), 1)
         if room <= 0:
             break
     beyond = [by_source[one] for one in telling[len(reports) :]]
-    reports[-1] = replace(reports[-1], footer=(*_more(beyond), *footer(recording)))
+    told = alone or any(one.name == ran for one in telling[: len(reports)])
+    rest = (*_more(beyond), *(() if told else in_all(recording)), *footer(recording))
+    reports[-1] = replace(reports[-1], footer=rest)
     return tuple(reports)
 
 
@@ -129,9 +136,11 @@ def _built(
     evidence: Evidence,
     costs: Sequence[LineCost],
     limits: tuple[int, int],
+    *,
+    whole: bool,
 ) -> Report:
     tone, sentence = verdict(evidence)
-    about = facts(evidence, recording)
+    about = facts(evidence, recording, whole=whole)
     if evidence.is_healthy:
         # The sentence has the other numbers.
         known = about[:1] if recording.elapsed_ns else ()

@@ -58,17 +58,30 @@ class Evidence(NamedTuple):
         )
 
 
-def facts(evidence: Evidence, recording: Recording) -> tuple[str, ...]:
-    """Return the headline's numbers."""
+def facts(evidence: Evidence, recording: Recording, *, whole: bool) -> tuple[str, ...]:
+    """Return the headline's numbers.
+
+    Args:
+        evidence: On what was watched, or on one source of several.
+        recording: Of all that ran.
+        whole: Whether the time and the peak of all are the headline's to tell.
+    """
     totals = evidence.totals
     known = [
-        format_time(recording.elapsed_ns) if recording.elapsed_ns else "",
+        format_time(recording.elapsed_ns) if whole and recording.elapsed_ns else "",
         counted(totals.count, "conversion"),
         f"{format_bytes(evidence.copied_bytes)} copied",
-        _share(totals.elapsed_ns, recording.elapsed_ns),
-        peak_text(recording.peak),
+        _share(totals.elapsed_ns, recording.elapsed_ns) if whole else "",
+        peak_text(recording.peak) if whole else "",
     ]
     return tuple(fact for fact in known if fact)
+
+
+def in_all(recording: Recording) -> tuple[str, ...]:
+    """Return the sentence on the time and the peak of all, where no headline tells them."""
+    took = format_time(recording.elapsed_ns) if recording.elapsed_ns else ""
+    told = ", ".join(one for one in (took, peak_text(recording.peak)) if one)
+    return (f"In all: {told}.",) if told else ()
 
 
 def verdict(evidence: Evidence) -> tuple[Tone, str]:
