@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tensortoll.capture import watch
+from tensortoll.capture.hazards import writes
 from tensortoll.capture.rewriting.handing import HANDED
 from tensortoll.capture.runtime.expressions import RUNNING
 from tensortoll.capture.text.sources import is_own
@@ -102,6 +103,8 @@ def nothing_stays_installed() -> Iterator[None]:
     """Fail the test that leaves anything of a watch behind."""
     for name, value in _now().items():
         _originals.setdefault(name, value)
+    # Arrays that an earlier test left alive may share memory, as those of earlier cells do.
+    writes._ALIASES.clear()
     yield
     left = watch.current()
     if left is not None:
