@@ -134,6 +134,15 @@ def test_a_loop_of_stores_counts_what_its_turns_count_one_by_one(
     )
 
 
+def test_a_mask_is_not_taken_for_the_number_of_a_row() -> None:
+    """One number fills a row at `(0,)`, and the one element that a mask selects."""
+    mask = np.zeros((4, 6), bool)
+    mask[1, 2] = True
+    turns = [(np.zeros((4, 6)), index, np.ones(1)) for index in ((0,), mask, (0,))]
+
+    assert sum(one.totals.bytes_written for one in stored(turns)) == 48 + 8 + 48
+
+
 @pytest.mark.parametrize("wanted", [[True], [None, True], [True, None, None, True] * 20])
 def test_each_turn_is_proven_by_its_own_addresses(wanted: list[bool | None]) -> None:
     """Arrays of one layout, some copied and some handed on as they are."""

@@ -139,11 +139,10 @@ def pattern(index: Any, shape: tuple[int, ...]) -> Any:
         index: A basic one, or what another one selects.
         shape: Of the array.
     """
-    kind = type(index)
-    if kind is int:
+    if type(index) is int:
         return 1
-    if kind is Chosen:
-        return index
+    if isinstance(index, Chosen):
+        return Chosen, index.items  # by its kind too: as a tuple, it equals a basic pattern
     parts = index if type(index) is tuple else (index,)
     kept: list[Any] = []
     axis = 0
