@@ -88,7 +88,7 @@ def build_all(
         return (_built(recording, name, Source(name, None), everything, (), limits, whole=True),)
     costs = _grouped(recording.lines, lambda one: one.source)
     reports: list[Report] = []
-    alone = len(recording.sources) <= 1
+    alone = told = len(recording.sources) <= 1
     room = ROWS_IN_ALL
     for one in telling:
         name = one.name if title is None else f"{title}  {one.name}"
@@ -97,13 +97,13 @@ def build_all(
         limits = max_lines, min(_messages(max_lines), room)
         mine, its_costs = by_source[one], costs.get(one, ())
         whole = alone or one.name == ran
+        told = told or whole
         report = _built(recording, name, one, mine, its_costs, limits, whole=whole)
         reports.append(replace(report, footer=()))
         room -= max(_rows(report), 1)
         if room <= 0:
             break
     beyond = [by_source[one] for one in telling[len(reports) :]]
-    told = alone or any(one.name == ran for one in telling[: len(reports)])
     rest = (*_more(beyond), *(() if told else in_all(recording)), *footer(recording))
     reports[-1] = replace(reports[-1], footer=rest)
     return tuple(reports)

@@ -57,6 +57,11 @@ class Seen(NamedTuple):
         return any(overlap(piece, own) for own in self.memory)
 
 
+def python_objects(shape: tuple[int, ...], identity: int) -> Seen:
+    """Return Python objects, of which no more is known without a walk."""
+    return Seen(Kind("python", "object"), None, 0, shape, (), swapped=False, identity=identity)
+
+
 class Part(NamedTuple):
     """A column, or a chunk of one, or several that lie together."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.arrays.addresses import array_address
 from tensortoll.capture.arrays.layouts import dtype_name, layout_of
-from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.arrays.seen import Seen, python_objects
 from tensortoll.capture.probes import Context
 from tensortoll.capture.rewriting.rewrites import Rewrites
 from tensortoll.capture.runtime.expressions import RUNNING
@@ -105,13 +105,12 @@ def describe_sequence(value: list[Any] | tuple[Any, ...] | range) -> Seen | None
     """Return a sequence of Python objects; of its elements nothing is known without a walk."""
     # Not `len`, which a subclass may answer by itself.
     length = next(kind.__len__(value) for kind in _SEQUENCES if isinstance(value, kind))
-    return Seen(Kind("python", "object"), None, 0, (length,), (), swapped=False, identity=id(value))
+    return python_objects((length,), id(value))
 
 
 def describe_generator(value: Any) -> Seen:
     """Return an iterator over Python objects, of which nothing is known."""
-    kind = Kind("python", "object")
-    return Seen(kind, None, 0, (), (), swapped=False, identity=id(value))
+    return python_objects((), id(value))
 
 
 def describe_buffer(value: Any) -> Seen | None:

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tensortoll.capture.arrays.seen import Seen, bytes_read, changes, common_dtype, fresh_bytes
+from tensortoll.capture.arrays.seen import (
+    Seen,
+    bytes_read,
+    changes,
+    common_dtype,
+    fresh_bytes,
+    python_objects,
+)
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.runtime.judging import Lent, add
 from tensortoll.model import Effect, Kind
@@ -104,8 +111,7 @@ def is_container(value: object) -> bool:
 
 def objects(container: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Seen:
     """Return a container as Python objects, of which nothing is known without a walk."""
-    kind, shape = Kind("python", "object"), (len(container),)
-    return Seen(kind, None, 0, shape, (), swapped=False, identity=id(container))
+    return python_objects((len(container),), id(container))
 
 
 def _combined(arrays: Sequence[Seen]) -> Seen:

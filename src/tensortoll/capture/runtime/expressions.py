@@ -68,8 +68,7 @@ class Expression:
                 pending = table.pending
                 table.lent = []
                 table.hold_given(self.located.place, value)
-                placed = familiar.placed(value) if self._is_familiar(value) else None
-                entry = self._described(value) if placed is None else [None, 0, placed]
+                entry = self._noted(value)
                 if entry is not None:
                     if len(pending) > MAX_PENDING:
                         pending.clear()
@@ -82,14 +81,18 @@ class Expression:
                 recorder.fault("expression", error)
         return value
 
-    def _is_familiar(self, value: Any) -> bool:
-        """Say whether what comes of an array or a list may be known from the last time."""
-        if self.rule == "gather":
-            return type(value) is RUNNING.plain_array
-        return self.rule in familiar.RULES
+    def _noted(self, value: Any) -> list[Any] | None:
+        """Return the note on what goes in, for as long as the call runs; None for what is no array.
 
-    def _described(self, value: Any) -> list[Any] | None:
-        """Return the note on what goes in: in numbers, the time, and the arrays that it holds."""
+        It holds what goes in, and when the call began. What is told in short, as what comes of it
+        may be known from the last time, stands behind these; so do the arrays that it holds.
+        """
+        if self.rule in familiar.RULES and (
+            self.rule != "gather" or type(value) is RUNNING.plain_array
+        ):
+            placed = familiar.placed(value)
+            if placed is not None:
+                return [None, 0, placed]
         seen = RUNNING.describe(value)
         if self.rule == "gather" and is_container(value):
             held = Gathered()

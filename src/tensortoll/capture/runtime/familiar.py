@@ -12,11 +12,10 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 from tensortoll.capture.arrays.layouts import Layout, layout_of
-from tensortoll.capture.arrays.seen import Seen
+from tensortoll.capture.arrays.seen import Seen, python_objects
 from tensortoll.capture.counting.recorder import Site
 from tensortoll.capture.runtime.judging import OBJECTS, Added
 from tensortoll.capture.runtime.known import RUNNING
-from tensortoll.model import Kind
 
 RULES: Final = frozenset(("convert", "reorder", "swap", "gather"))
 """Of expressions that make their result of their first array and of nothing else."""
@@ -50,7 +49,7 @@ def seen_of(one: Placed | Seen) -> Seen:
     layout, number, identity = one
     if type(layout) is Layout:
         return layout.seen(number, identity)
-    return Seen(Kind("python", "object"), None, 0, (number,), (), False, identity)
+    return python_objects((number,), identity)
 
 
 def is_settled(site: Site, given: Placed, result: Any, elapsed_ns: int) -> bool:
@@ -63,6 +62,7 @@ def is_settled(site: Site, given: Placed, result: Any, elapsed_ns: int) -> bool:
         made = layout_of(result.dtype, result.shape, result.strides)
         if type(layout) is Layout:
             start = RUNNING.address_of(result)
+            # `overlap`, written out: two spans would take longer to make than all the rest.
             if (
                 address + layout.start < start + made.stop
                 and start + made.start < address + layout.stop

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tensortoll.capture.counting.recorder import NOWHERE, Table
 from tensortoll.capture.runtime import familiar
 from tensortoll.capture.runtime.columns import Columns
-from tensortoll.capture.runtime.expressions import MAX_PENDING, RUNNING, Expression
+from tensortoll.capture.runtime.expressions import RUNNING, Expression
 from tensortoll.capture.runtime.judging import Lent
 from tensortoll.capture.runtime.selections import chosen, is_basic, pattern
 from tensortoll.capture.runtime.stores import judge_store, lends
@@ -32,28 +32,13 @@ class Storing(Expression):
         """Come out of a pickle as a store that records nothing."""
         return _inert, ()
 
-    def given(self, value: Any) -> Any:
-        """Take note of what is to be stored; return it."""
-        recorder = RUNNING.recorder
-        if recorder is not None:
-            try:
-                table = recorder.local.table
-                pending = table.pending
-                table.lent = []
-                table.hold_given(self.located.place, value)
-                placed = familiar.placed(value)
-                seen = RUNNING.describe(value) or lends(value) if placed is None else None
-                if placed is not None or seen is not None:
-                    if len(pending) > MAX_PENDING:
-                        pending.clear()
-                    inputs = None if seen is None else [seen]
-                    pending[id(sys._getframe(1)), self.number] = [inputs, 0, placed]
-                elif pending:
-                    # What a store that raised has left here must not pass for this one's.
-                    pending.pop((id(sys._getframe(1)), self.number), None)
-            except Exception as error:
-                recorder.fault("store", error)
-        return value
+    def _noted(self, value: Any) -> list[Any] | None:
+        """Return the note on what is to be stored: in full or in short, and when."""
+        placed = familiar.placed(value)
+        if placed is not None:
+            return [None, 0, placed]
+        seen = RUNNING.describe(value) or lends(value)
+        return None if seen is None else [[seen], 0, None]
 
     def base(self, value: Any) -> Any:
         """Take note of the array that is stored into; return it."""

@@ -25,11 +25,10 @@ def skip_own_code() -> None:
 
     frames = torch._C._dynamo.eval_frame
     skipped = frames._FrameExecStrategy(frames._FrameAction.SKIP, frames._FrameAction.DEFAULT)
-    # Thousands of modules may be loaded, and this runs at the start of every watch.
-    for name in [one for one in tuple(sys.modules) if one.startswith(_OWN)]:
+    for name, module in tuple(sys.modules.items()):
         if name.partition(".")[0] == _OWN and name not in _marked:
             _marked.add(name)
-            for code in _codes_of(vars(sys.modules[name]), name):
+            for code in _codes_of(vars(module), name):
                 frames.set_code_exec_strategy(code, skipped)
 
 
