@@ -97,6 +97,37 @@ def test_functions_have_the_code_that_they_were_given_afterwards():
     assert 1 == watched["h"]()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kept = [lambda: 1]\ndef get(): pass\nget = kept[0]\n",
+        "def make():\n    def inner(): return 1\n    return inner\nget = make()\ndel make\n",
+        "import functools\ndef f(a): return 1\nget = functools.partial(f, 0).func\ndel f\n",
+        "class A:\n    @property\n    def p(self): return 1\nget = A.p.fget\n",
+        "def gen():\n    yield lambda: 1\nget = next(gen())\n",
+        "x = [i for i in range(3)]\nget = (lambda: 1) if x else None\n",
+    ],
+)
+def test_a_function_has_its_own_code_back_wherever_it_is_kept(text):
+    """Few are named by the namespace; the others are looked for where any are left."""
+    watched, plain = {}, {}
+    tensortoll.run_source(text, "f.py", watched, memory=False)
+    exec(compile(text, "f.py", "exec", dont_inherit=True), plain)
+
+    assert plain["get"].__code__.co_code == watched["get"].__code__.co_code
+
+
+def test_no_object_of_the_process_is_looked_at_where_no_function_is_left(monkeypatch):
+    """That look takes longer than most cells."""
+    looked = []
+    monkeypatch.setattr(gc, "get_referrers", lambda *_: looked.append(1) or [])
+    text = "def f(a): return [i + 1 for i in a]\nn = sum(i for i in f([1]))\ndel f\n"
+
+    tensortoll.run_source(text, "f.py", {}, memory=False)
+
+    assert not looked
+
+
 def test_a_tracer_of_the_users_is_left_alone():
     """Under a debugger or coverage lines are not timed, and that is said."""
 

@@ -237,6 +237,10 @@ class Recorder:
         self.local.table = self.table_of_this_thread()
         self.local.table.thread = process
 
+    def keeps(self, code: CodeType) -> int:
+        """Return how many tables keep a code object alive."""
+        return sum(id(code) in table.codes for table in tuple(self._tables))
+
     @property
     def events(self) -> int:
         """How many conversions were counted so far."""

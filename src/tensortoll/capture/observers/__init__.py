@@ -131,7 +131,7 @@ class Observers:
                 self._memory.stop()
         if self._time is not None:
             with self._guarded("ending to time lines"), self._costing("time"):
-                self._time.stop()
+                self._time.stop(self._recorder.keeps)
 
     def read(self) -> None:
         """Work out what was observed. This may take seconds, and is told to who waits."""

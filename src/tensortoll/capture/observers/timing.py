@@ -10,19 +10,22 @@ import dis
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.observers.conflicts import reads_bytecode, refuse_time
 from tensortoll.capture.observers.hot import LOCAL_EVENTS, MONITORING, HotLines, LineTime
+from tensortoll.capture.runtime.expressions import FUNCTIONS
 from tensortoll.errors import UnavailableError
 
 _MODULE: Final = "<module>"
 _AWAITING: Final = frozenset(("GET_AWAITABLE", "GET_ANEXT"))
 _COROUTINE: Final = 0x80
 _TRIALS: Final = 500
+_IMMORTAL: Final = 1 << 24
+"""So many references are no count: some builds of Python let code live for ever."""
 _TRIAL: Final = "for _ in range(n):\n    pass\n"
 
 
@@ -50,6 +53,8 @@ class TimeObserver:
         self._codes: list[CodeType] = []
         self._as_given: dict[int, tuple[CodeType, CodeType]] = {}
         """Code as timed and as it was given, by the address of the former."""
+        self._references: dict[int, int] = {}
+        """To each code as timed before it ran, by its address."""
         self._waited: dict[tuple[str, int], int] = {}
         """What passed between the parts of a line that awaits."""
         self.hot = HotLines(self._lines_of, self._is_timed)
@@ -81,18 +86,24 @@ class TimeObserver:
         """Return ``code`` in the form in which it has to run for its lines to be timed."""
         if self._profiler is None:
             return code
+        known = len(self._codes)
+        made = self._timed(code)
+        self._references = _references(self._codes) | self._references
+        if self._running and LOCAL_EVENTS:
+            _listen(self._codes[known:], on=True)
+        return made
+
+    def _timed(self, code: CodeType) -> CodeType:
         constants = code.co_consts
         if not self.leaves_functions:
             constants = tuple(
-                self.timed(one) if isinstance(one, CodeType) else one for one in constants
+                self._timed(one) if isinstance(one, CodeType) else one for one in constants
             )
         held = SimpleNamespace(__code__=code.replace(co_consts=constants))
         self._profiler.add_function(held)
         made: CodeType = held.__code__
         self._codes.append(made)
         self._as_given[id(made)] = (made, code)
-        if self._running and LOCAL_EVENTS:
-            _listen((made,), on=True)
         return made
 
     @contextmanager
@@ -156,15 +167,32 @@ class TimeObserver:
         unit: float = self._profiler.timer_unit
         return round(ticks * unit * 1e9)
 
-    def stop(self) -> None:
-        """Give the functions that were defined meanwhile the code that they were given."""
-        holders = [made for made, _ in self._as_given.values() if made.co_name != _MODULE]
-        if holders:
-            for one in gc.get_referrers(*holders):
-                if isinstance(one, FunctionType):
-                    made, given = self._as_given.get(id(one.__code__), (None, None))
-                    if made is one.__code__ and given is not None:
-                        one.__code__ = given
+    def stop(self, kept: Callable[[CodeType], int]) -> None:
+        """Give the functions that were defined meanwhile the code that they were given.
+
+        Args:
+            kept: Says how many references to a code are none of the user's, but the recorder's.
+        """
+        for one in tuple(FUNCTIONS):
+            self._give_back(one)
+        # Who holds the others is found by a look at all objects of the process, which takes
+        # longer than most cells that define nothing.
+        now = _references(self._codes)
+        held = [
+            made
+            for made in self._codes
+            if made.co_name != _MODULE
+            and not now[id(made)] - kept(made) <= self._references.get(id(made), 0) < _IMMORTAL
+        ]
+        if held:
+            for one in gc.get_referrers(*held):
+                self._give_back(one)
+
+    def _give_back(self, function: object) -> None:
+        if isinstance(function, FunctionType):
+            made, given = self._as_given.get(id(function.__code__), (None, None))
+            if made is function.__code__ and given is not None:
+                function.__code__ = given
 
     def times(self) -> Times:
         """Return what was measured."""
@@ -208,6 +236,14 @@ class TimeObserver:
         with trial.running(timed):
             watched = _elapsed_ns(timed)
         return hits * max(0, watched - plain) // (2 * _TRIALS)
+
+
+def _references(codes: list[CodeType]) -> dict[int, int]:
+    """Return how often each code is referred to, by its address.
+
+    The references of the call itself are counted too: only the difference of two tells anything.
+    """
+    return {id(made): sys.getrefcount(made) for made in codes}
 
 
 def _is_of(code: CodeType, key: _Key) -> bool:
