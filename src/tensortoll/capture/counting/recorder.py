@@ -73,6 +73,12 @@ class Site:
 class Table:
     """All that one thread saw."""
 
+    __slots__ = tuple(
+        "__weakref__ _leaving batch codes codes_by_class deep distances elsewhere expressions "
+        "given imported lent own_copies own_reads pending quiet recorder retired sites thread "
+        "wrapped".split()
+    )
+
     def __init__(self, recorder: Recorder, thread: str | None) -> None:
         """Start empty; ``thread`` says in words whose it is, None for the main thread."""
         self.recorder = recorder
