@@ -22,6 +22,12 @@ a=np.zeros(50)
 t=torch.from_numpy(a)
 a[3]=1  # 3
 
+# item, among other targets
+a=np.zeros(50)
+t=torch.from_numpy(a)
+x,a[3]=2,1  # 3
+y=len("what follows has written nothing")
+
 # slice of view
 a=np.zeros(50)
 t=torch.from_numpy(a)

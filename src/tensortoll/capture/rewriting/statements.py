@@ -153,11 +153,13 @@ def can_write(node: ast.stmt) -> bool:
     """Say whether a statement's own expressions can write to an array: by a call or a store."""
     if isinstance(node, ast.AugAssign):
         return True
-    if isinstance(node, ast.Assign) and any(
-        isinstance(one, ast.Subscript | ast.Attribute) for one in node.targets
-    ):
-        return True
-    return any(isinstance(one, ast.Call) for one in _within(node))
+    return any(_is_call_or_store(one) for one in _within(node))
+
+
+def _is_call_or_store(node: ast.AST) -> bool:
+    # Stores stand in tuples too: `first, a[0] = …`.
+    stores = isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
+    return stores or isinstance(node, ast.Call)
 
 
 def _within(node: ast.AST) -> Iterator[ast.AST]:
