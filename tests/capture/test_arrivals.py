@@ -26,6 +26,10 @@ TEXTS = {
         "pandas numpy",
         "pandas pandas",
     ],
+    "import importlib.util as u\nu.find_spec('pandas')\nimport pandas as pd\npd.Series(x[0]).tolist()": [
+        "numpy pandas",
+        "pandas python",
+    ],
     "from sklearn.tree import DecisionTreeRegressor as T\nT(max_depth=1).fit(x, x[:, 0])": [
         "numpy numpy"
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
@@ -29,6 +30,7 @@ class Arrivals(MetaPathFinder):
             around: Returns what stands around the import of each.
         """
         self._awaited = set(awaited)
+        self._asked: set[tuple[int, str]] = set()
         self._on_arrival = on_arrival
         self._around = around
         self._changed: list[Loader] = []
@@ -52,10 +54,15 @@ class Arrivals(MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002 - the finder's interface
     ) -> ModuleSpec | None:
         """Find a library that is awaited, and have its loader tell when it is done."""
-        if fullname not in self._awaited:
+        asked = threading.get_ident(), fullname
+        if fullname not in self._awaited or asked in self._asked:
             return None
-        self._awaited.discard(fullname)  # or the next line would come back here
-        spec = find_spec(fullname)
+        # Awaited still: many a library only asks whether another one could be imported.
+        self._asked.add(asked)  # or the next line would come back here
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._asked.discard(asked)
         if spec is not None and spec.loader is not None:
             self._announce_after(spec.loader, fullname)
         return spec
@@ -67,7 +74,9 @@ class Arrivals(MetaPathFinder):
             vars(loader).pop("exec_module", None)
             with self._around(fullname):
                 execute(module)
-            self._on_arrival(fullname)
+            if fullname in self._awaited:
+                self._awaited.discard(fullname)
+                self._on_arrival(fullname)
 
         # Set on this one loader, not wrapped: resource readers look at the loader's own type.
         try:
