@@ -131,3 +131,40 @@ def test_without_rewriting_a_store_of_a_tensor_is_not_spoken_of() -> None:
     with tensortoll.record() as recorder:
         names["a"][2:1002] = names["t"][:1000]
     assert recorder.recording.conversions == ()
+
+
+FIELDS = """
+r["age"] = y.ravel() | cast layout | numpy:int64 | 8000
+r["height"] = b | layout | numpy:float64 | 16000
+r[5:25]["height"] = b[:20] | layout | numpy:float64 | 160
+r["height"] = t.double() | layout | torch:float64 | 16000
+r["age"] = 7 | | |
+r["both"] = np.ones((2000, 2)) | | |
+r[["age", "height"]] = r[["age", "height"]] | | |
+"""
+
+
+@pytest.mark.parametrize(("text", "effects", "origin", "written"), rows(FIELDS))
+@pytest.mark.parametrize("known", ["text", "namespace"])
+def test_a_store_into_a_field_of_records_is_one_copy(
+    text: str, effects: str, origin: str, written: str, known: str
+) -> None:
+    """As a store into any other array, also where the records were made by an earlier cell."""
+    make = 'r = np.zeros(2000, [("age", "i4"), ("height", "f8"), ("both", "f8", 2)])\n'
+    names: dict[str, Any] = {}
+    if known == "namespace":
+        exec(START + make, names)
+        recording = tensortoll.run_source(text, "case.py", names, memory=False, time=False)
+        found = list(recording.conversions)
+    else:
+        found = recorded(make + text)
+    told = [
+        (
+            " ".join(one.route.effects),
+            f"{one.route.origin.library}:{one.route.origin.dtype}",
+            str(one.totals.bytes_written),
+        )
+        for one in found
+        if one.route.operation == "[]="
+    ]
+    assert told == ([(effects, origin, written)] if origin else [])

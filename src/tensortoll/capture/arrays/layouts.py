@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def in_elements(step: int, size: int) -> float:
+    """Return a distance in elements: between the fields of records, it may be no whole number."""
+    return step / size if step % size else step // size
+
+
 class Layout:
     """A dtype, a shape and strides. There is one at a time for each, told by its identity."""
 
-    __slots__ = ("kind", "nbytes", "shape", "start", "stop", "strides", "swapped")
+    __slots__ = ("dtype", "kind", "nbytes", "shape", "start", "steps", "stop", "strides", "swapped")
 
     def __init__(
         self, dtype: np.dtype[Any], shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> None:
         """Describe ndarrays whose elements lie ``strides`` bytes apart."""
         size = dtype.itemsize
+        self.dtype = dtype
         self.kind = Kind("numpy", dtype_name(dtype))
         self.swapped = not dtype.isnative
         """Whether the bytes of an element stand in a foreign order."""
@@ -31,11 +37,22 @@ class Layout:
         """What the elements touch, in bytes from the first element."""
         self.nbytes = math.prod(shape) * size
         self.shape = shape
+        self.steps = strides
+        """In bytes."""
         self.strides: tuple[float, ...] = strides
         """In elements."""
         if size:
-            # Between the fields of a record, the distance may be no whole number of elements.
-            self.strides = tuple(step / size if step % size else step // size for step in strides)
+            self.strides = tuple(in_elements(step, size) for step in strides)
+
+    def field(self, name: str) -> tuple[Layout, int] | None:
+        """Return how a field of records lies, and how many bytes after the record it begins.
+
+        None where there is no such field, or where its elements are arrays themselves.
+        """
+        fields = self.dtype.fields
+        if fields is None or name not in fields or fields[name][0].subdtype is not None:
+            return None
+        return layout_of(fields[name][0], self.shape, self.steps), fields[name][1]
 
     def seen(self, address: int, identity: int) -> Seen:
         """Return an array of this layout in numbers.

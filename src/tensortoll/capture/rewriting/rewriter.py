@@ -109,7 +109,7 @@ class _Rewriter(Statements):
         self._rewrites = rewrites.where(names.in_play)
         self._explicit = explicit
         self._names = names
-        self._keyed = any(map(names.in_play, self._rewrites.keyed))
+        self._keyed = any(map(names.in_play, self._rewrites.keyed)) or names.tells_of_records()
         self._reads = any(map(names.in_play, rewrites.read_from))
         self._hands = any(map(names.reaches, rewrites.takers))
         self._compiled = handed_to_compilers(names.tree)

@@ -52,6 +52,15 @@ def seen_of(one: Placed | Seen) -> Seen:
     return python_objects((number,), identity)
 
 
+def field_of(one: Placed | Seen, name: str) -> Placed | None:
+    """Return a field of an array of records in short; None where nothing is known of it."""
+    if isinstance(one, Seen):
+        return None
+    layout, address, identity = one
+    found = layout.field(name)
+    return None if found is None else (found[0], address + found[1], identity)
+
+
 def is_settled(site: Site, given: Placed, result: Any, elapsed_ns: int) -> bool:
     """Add up what came out if that is known by now; say whether there is nothing left to do."""
     layout, address, identity = given

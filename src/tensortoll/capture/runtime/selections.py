@@ -10,6 +10,7 @@ import math
 from typing import Any, Final, NamedTuple
 
 from tensortoll.capture.arrays.addresses import reach
+from tensortoll.capture.arrays.layouts import in_elements
 from tensortoll.capture.arrays.seen import Seen, is_on_host
 from tensortoll.capture.hazards.contents import stand_in
 from tensortoll.capture.runtime.known import RUNNING
@@ -172,12 +173,12 @@ def selected(array: Seen, index: Any) -> Seen | None:
             return None
         nbytes = index.items * (array.nbytes // items)
         return array._replace(nbytes=nbytes, shape=(index.items,), strides=(), identity=0)
-    strides_in_elements = [step for step in array.strides if isinstance(step, int)]
-    if len(strides_in_elements) < len(array.strides):
+    if len(array.strides) < len(array.shape):
         return None
     size = array.nbytes // items
-    axes = list(zip(array.shape, strides_in_elements, strict=True))
-    address = array.span.start - sum((n - 1) * step * size for n, step in axes if step < 0)
+    # In bytes: between the fields of a record lies no whole number of elements.
+    axes = [(n, round(step * size)) for n, step in zip(array.shape, array.strides, strict=True)]
+    address = array.span.start - sum((n - 1) * step for n, step in axes if step < 0)
     parts = list(index) if type(index) is tuple else [index]
     free = len(axes) - sum(part is not None and part is not Ellipsis for part in parts)
     where = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
@@ -191,14 +192,14 @@ def selected(array: Seen, index: Any) -> Seen | None:
         if isinstance(part, slice):
             reached = range(*part.indices(n))
             left.append((len(reached), step * reached.step))
-            address += reached.start * step * size if reached else 0
+            address += reached.start * step if reached else 0
         else:
-            address += range(n)[part] * step * size
-    shape, strides = tuple(n for n, _ in left), tuple(step for _, step in left)
+            address += range(n)[part] * step
+    shape, steps = tuple(n for n, _ in left), tuple(step for _, step in left)
     return array._replace(
-        span=reach(address, shape, [step * size for step in strides], size),
+        span=reach(address, shape, steps, size),
         nbytes=math.prod(shape) * size,
         shape=shape,
-        strides=strides,
+        strides=tuple(in_elements(step, size) for step in steps),
         identity=0,
     )

@@ -13,7 +13,7 @@ from tensortoll.capture.runtime import familiar
 from tensortoll.capture.runtime.columns import Columns
 from tensortoll.capture.runtime.expressions import RUNNING, Expression
 from tensortoll.capture.runtime.judging import Lent
-from tensortoll.capture.runtime.selections import chosen, is_basic, pattern
+from tensortoll.capture.runtime.selections import UNKNOWN, chosen, is_basic, pattern
 from tensortoll.capture.runtime.stores import judge_store, lends
 
 RULES: Final = ("store", "store result")
@@ -68,6 +68,10 @@ class Storing(Expression):
                     entry.append(base.target(value))
                 elif is_basic(value):
                     entry.append(value)
+                elif type(value) is str:
+                    field = familiar.field_of(base, value)
+                    entry[-1] = field or base
+                    entry.append(UNKNOWN if field is None else ...)
                 else:
                     entry.append(chosen(familiar.seen_of(base), value))
                 if RUNNING.recorder is not None:

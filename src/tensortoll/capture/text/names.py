@@ -15,6 +15,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
 from tensortoll.capture.text.calls import dotted
+from tensortoll.capture.text.nodes import spells_fields
 from tensortoll.capture.text.sources import is_library
 
 MOST_HELD: Final = 1_000
@@ -59,6 +60,14 @@ class Names:
             return True
         return library in sys.modules and any(
             _library(value) == library for value in tuple(self._namespace.values())
+        )
+
+    def tells_of_records(self) -> bool:
+        """Say whether the text spells fields of records, or the namespace names arrays of them."""
+        array = getattr(sys.modules.get("numpy"), "ndarray", None)
+        return spells_fields(self.tree) or any(
+            type(value) is array and value.dtype.names is not None
+            for value in tuple(self._namespace.values())
         )
 
     def reaches(self, library: str) -> bool:

@@ -106,6 +106,22 @@ def is_key(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes | float)
 
 
+def spells_fields(tree: ast.AST) -> bool:
+    """Say whether a text names fields of records: `[("age", np.int32), ("height", float)]`."""
+    return any(
+        isinstance(node, ast.List)
+        and bool(node.elts)
+        and all(
+            isinstance(one, ast.Tuple) and one.elts and _is_text(one.elts[0]) for one in node.elts
+        )
+        for node in ast.walk(tree)
+    )
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def can_be_array(node: ast.expr) -> bool:
     """Say whether a value that is stored can be an array of several elements."""
     if isinstance(node, ast.Call):
