@@ -80,6 +80,17 @@ dtype-mismatch     torch.nn.Linear(3, 2)(torch.ones(4, 3).double())
 dtype-mismatch     torch.nn.Conv1d(1, 1, 1)(torch.ones(1, 1, 3).double())
 dtype-mismatch     torch.nn.Linear(3, 2)(torch.ones(4, 3, dtype=torch.long))
 dtype-mismatch     x = torch.arange(3); x += torch.ones(3)
+dtype-mismatch     x = np.arange(3); y = np.ones(3); x += y
+dtype-mismatch     x = np.arange(3); y = np.ones(3); np.add(x, y, out=x)
+dtype-mismatch     x = np.arange(3); y = np.ones(3); np.copyto(x, y)
+dtype-mismatch     np.ones(3).astype(np.uint8, casting="safe")
+other              x = torch.ones(3); float(x)
+other              x = np.ones(3); int(x)
+other              import pyarrow as pa; pa.array(np.ones((2, 2)))
+missing-values     import pyarrow as pa; pa.array([1, None]).to_numpy()
+missing-values     import pandas as pd; pd.Series([1, None], dtype="Int64").to_numpy(dtype="int64")
+unsupported-dtype  from PIL import Image; Image.fromarray(np.zeros((4, 4, 3), np.float32))
+other              from PIL import Image; Image.fromarray(np.zeros((4, 4, 7), np.uint8))
 other              torch.frombuffer(b"123", dtype=torch.float32)
 other              np.frombuffer(b"123", dtype=np.float32)
 other              x = torch.zeros(3); x.copy_(torch.zeros(4))
@@ -122,6 +133,12 @@ torch.zeros(3, dtype="float32")
 torch.ones(3).backward()
 np.zeros(3)[5]
 np.sort(np.array([1, "a"], dtype=object))
+torch.tensor([1, 2]).mean()
+torch.arange(3).std()
+torch.arange(3).requires_grad_()
+torch.quantile(torch.arange(3), 0.5)
+float(np.array(["a"])[0])
+x = np.arange(3); x += 0.5
 """
 """Errors of other kinds, in lines that have to do with arrays."""
 

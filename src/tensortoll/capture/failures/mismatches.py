@@ -18,6 +18,13 @@ _OF_DTYPES: Final = (
     "can't be cast to the desired output type",
 )
 """What libraries write where two dtypes do not go together; the operands have to bear it out."""
+_OF_TWO: Final = re.compile(r"\b(?:same|match|equal|expected to be|can't be cast|requested)\b")
+_DTYPE_NAMES: Final = re.compile(
+    r"\b(?:Float|Double|Half|BFloat16|Long|Int|Short|Byte|Char|Bool|b?float\d+|u?int\d+)\b"
+)
+"""By these a message is known to hold one dtype against another, and not to refuse a single one."""
+_NO_CAST: Final = re.compile(r"Cannot cast .* from dtype\('(\w+)'\) to dtype\('(\w+)'\)")
+"""What NumPy writes where a result or a source does not go into another dtype by its rules."""
 _SAME_TYPE: Final = re.compile(r"\btypes?\b.*should be the same")
 _SHOWN_DTYPE: Final = re.compile(r"dtype=(?:<dtype: ')?(?:tf\.|torch\.)?(\w+)")
 """How a tensor that is shown tells its dtype, whatever the message is about."""
@@ -72,6 +79,21 @@ def devices_apart(found: Attempt) -> Diagnosis | None:
     return _in_its_own_words("wrong-device", found)
 
 
+def not_cast(found: Attempt) -> Diagnosis | None:
+    """Tell of an array that NumPy does not write into one of another dtype by itself."""
+    dtypes = _NO_CAST.search(found.text)
+    several = len({_dtype(one) for one in _arrays(found)}) > 1
+    written = found.name == "operator" or "out" in found.keywords or found.name == "copyto"
+    if dtypes is None or not (found.name == "astype" or (several and written)):
+        return None
+    return Diagnosis(
+        "dtype-mismatch",
+        f"{dtypes[1]} does not go into {dtypes[2]} without a loss, and NumPy casts so only where "
+        "that is asked for.",
+        advice=f"Cast openly: `x.astype(np.{dtypes[2]})`, or write to an array of {dtypes[1]}.",
+    )
+
+
 def dtypes_apart(found: Attempt) -> Diagnosis | None:
     """Tell of two tensors of different dtypes, or one that was asked for in another dtype."""
     if not _is_about_dtypes(found.text):
@@ -100,7 +122,8 @@ def dtypes_apart(found: Attempt) -> Diagnosis | None:
             (f"tf.cast({{x}}, tf.{_name(wanted)})",),
             tensors[0],
         )
-    return _in_its_own_words("dtype-mismatch", found)
+    several = len(set(_DTYPE_NAMES.findall(found.text))) > 1 or _OF_TWO.search(found.text)
+    return _in_its_own_words("dtype-mismatch", found) if several else None
 
 
 def _is_about_dtypes(text: str) -> bool:

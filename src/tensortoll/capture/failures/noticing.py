@@ -13,6 +13,7 @@ from tensortoll.capture.failures.diagnosis import Diagnosis, explained, told
 from tensortoll.capture.failures.mismatches import (
     devices_apart,
     dtypes_apart,
+    not_cast,
     number_of_another_kind,
 )
 from tensortoll.capture.failures.refused import is_of_arrays, refused
@@ -35,6 +36,7 @@ RULES: Final[tuple[Rule, ...]] = (
     out_of_torch,
     devices_apart,
     dtypes_apart,
+    not_cast,
     number_of_another_kind,
     refused,
 )
@@ -151,6 +153,8 @@ _NAMED: Final = LEAVING - frozenset(
     "float int bool list stack concatenate save savez Series DataFrame".split()
 ) | {"copy_"}
 
+_NUMBERS: Final = frozenset(("float", "int", "complex"))
+"""What makes one Python number of an array."""
 
 _MISCALLED: Final = (
     "unexpected keyword",
@@ -164,10 +168,13 @@ def _asks(found: Attempt) -> bool:
     """Say whether the user's own call is one that converts, and was given something to convert."""
     if isinstance(found.error, AttributeError) or any(one in found.text for one in _MISCALLED):
         return False
-    libraries = {"torch", "tensorflow", "numpy", "jax", "keras"}
+    libraries = {"torch", "tensorflow", "numpy", "jax", "keras", "pyarrow", "PIL"}
+    arrays = [one for one in found.operands if hasattr(one, "dtype")]
+    if found.library == "builtins":
+        # Of several elements; one that is text is a Python object already.
+        return found.name in _NUMBERS and any(getattr(one, "shape", ()) for one in arrays)
     converts = is_of_arrays(found) or found.name in _NAMED
-    arrays = any(hasattr(one, "dtype") for one in found.operands)
-    return converts and (found.library in libraries or (not found.library and arrays))
+    return converts and (found.library in libraries or (not found.library and bool(arrays)))
 
 
 def _is_of_a_library(error: BaseException) -> bool:

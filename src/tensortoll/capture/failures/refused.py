@@ -40,6 +40,8 @@ SAYS: Final = (
 )
 """What TensorFlow, Keras, torch and JAX write when something on the way was not to be converted,
 whatever the line called."""
+_MISSES: Final = ("NA", "non-finite", "missing values")
+"""What pandas writes where a value is missing."""
 TEXTS: Final = "UST"
 MOST_CODED: Final = 2
 """Columns of text that a remedy turns into codes; more of them make no line to read."""
@@ -85,6 +87,14 @@ def _of(value: Any, found: Attempt, library: str) -> Diagnosis | None:
         if value.dtype.kind == "O":
             return of_objects(value, contents(value), library, array=True)
         return _of_array(value, found, library)
+    if home == "pyarrow" and found.name == "to_numpy" and value.null_count:
+        return Diagnosis(
+            "missing-values",
+            f"{name_of(found)} misses {value.null_count} of its values: NumPy has no place for that "
+            "in the memory that Arrow would share.",
+            ("{x}.to_numpy(zero_copy_only=False)" + NOTE + "it is a copy, nan where nothing is",),
+            value,
+        )
     if isinstance(value, list | tuple):
         if found.name == "from_numpy":
             return no_array(value, found, library)
@@ -97,7 +107,7 @@ def _of_column(value: Any, found: Attempt, library: str) -> Diagnosis | None:
     import numpy as np
 
     isna = getattr(value, "isna", None)
-    if isna is not None and ("NA" in found.text or "non-finite" in found.text):
+    if isna is not None and any(one in found.text for one in _MISSES):
         missing = np.argwhere(np.asarray(isna()))
         if len(missing):
             where = "".join(f"[{number}]" for number in missing[0])
@@ -151,6 +161,13 @@ def _of_array(value: Any, found: Attempt, library: str) -> Diagnosis | None:
     """Tell of an array of numbers, text or times that a library has no form for."""
     dtype = value.dtype
     name = name_of(found)
+    if found.library == "PIL" and dtype.str not in {"|u1", "|b1"}:
+        return Diagnosis(
+            "unsupported-dtype",
+            f"{name} is of dtype {dtype}, and Pillow has no image of such elements in the shape "
+            f"{told(value.shape)}.",
+            advice="Scale it to 0 to 255 and write `.astype(np.uint8)`.",
+        )
     exported = "dlpack" in found.name or "dlpack" in found.inner_name
     if library in {"torch", "jax"} or exported:
         if not dtype.isnative:
