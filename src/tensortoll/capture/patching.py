@@ -61,6 +61,11 @@ class Patches:
         owner[key] = make(original)
         self._stack.callback(owner.__setitem__, key, original)
 
+    def add_item(self, owner: dict[Any, Any], key: object, value: object) -> None:
+        """Set ``owner[key]``, which is absent, to ``value``; what others set there stays."""
+        owner[key] = value
+        self._stack.callback(lambda: owner.pop(key) if owner.get(key) is value else None)
+
     def at_end(self, undo: Callable[[], object]) -> None:
         """Have ``undo`` called when everything else after it has been undone."""
         self._stack.callback(undo)

@@ -79,6 +79,49 @@ def test_the_default_collate_function_wraps_each_row(count: int, where: str) -> 
     assert all("collate.py" in (one.route.via or "") for one in rows)
 
 
+@pytest.mark.parametrize(
+    ("rows", "views", "parsed"),
+    [
+        ("[(a, b) for a, b in zip(wide, narrow)]", 2 * ROWS, 0),
+        ("[[a, b] for a, b in zip(wide, narrow)]", 2 * ROWS, 0),
+        ("[Pair(a, b) for a, b in zip(wide, narrow)]", 2 * ROWS, 0),
+        ("[(a, (b, a)) for a, b in zip(wide, narrow)]", 3 * ROWS, 0),
+        ("[(a, b, 3) for a, b in zip(wide, narrow)]", 2 * ROWS, ROWS // BATCH),
+        ("[{'x': a, 'y': (b, a)} for a, b in zip(wide, narrow)]", 3 * ROWS, 0),
+        ("[(a,) for a in wide]", ROWS, 0),
+        ("[(a, torch.ones(3)) for a in wide]", ROWS, 0),
+    ],
+)
+def test_rows_of_several_arrays_are_counted_one_by_one(rows: str, views: int, parsed: int) -> None:
+    """Whatever they stand in, and the batches are of the types that torch gives them."""
+    setup = (
+        "from collections import namedtuple; Pair = namedtuple('Pair', 'x y')\n"
+        f"data = {rows}\nplain = [type(one) for one in DataLoader(data, {BATCH})]\n"
+    )
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(START + setup, space)
+    recording = ran(f"kinds = [type(one) for one in DataLoader(data, {BATCH})]", space)
+
+    assert recording.views == views
+    assert recording.count - recording.views == parsed
+    assert space["kinds"] == space["plain"]
+    assert recording.faults == ()
+
+
+def test_a_row_that_raises_leaves_the_override_in_place() -> None:
+    """A batch of rows of different lengths is an error of torch's; what comes after is counted."""
+    text = (
+        "try:\n    next(iter(DataLoader([(row, row) for row in wide[:15]] + [(wide[0],)], 16)))\n"
+        "except RuntimeError as error:\n    told = str(error)\nlast = torch.from_numpy(narrow)"
+    )
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(START, space)
+    recording = ran(text, space)
+
+    assert "equal size" in space["told"]
+    assert [one.totals.count for one in recording.of_line(5)] == [1]
+
+
 @pytest.mark.parametrize(("count", "where"), [(0, "main"), (2, IN_WORKER)])
 def test_a_collate_function_of_the_users_is_charged_inside(count: int, where: str) -> None:
     """At its own lines: one view and one cast for each batch."""

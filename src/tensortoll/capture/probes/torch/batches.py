@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any, Final
 
-from tensortoll.capture.counting.recorder import Site
+from tensortoll.capture.counting.recorder import Site, Table
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.kernels import PROVEN_FIRST, Override, start_view
 
@@ -24,7 +24,7 @@ WORTH: Final = 8
 
 
 def install_batches(context: Context, wrapping: Override) -> None:
-    """Replace two entries of the table that `default_collate` looks its work up in."""
+    """Replace two entries of the table that `default_collate` looks its work up in; add one."""
     import numpy as np
     import torch
     from torch.utils.data._utils import collate
@@ -33,38 +33,83 @@ def install_batches(context: Context, wrapping: Override) -> None:
     if np.ndarray in table and torch.Tensor in table:
         replace = context.patches.replace_item
         replace(table, torch.Tensor, lambda original: _of_tensors(context, original))
-        handed_on = table[torch.Tensor]
-        replace(
-            table, np.ndarray, lambda original: _of_arrays(context, wrapping, original, handed_on)
+        lifting = _Lifting(wrapping, table[torch.Tensor])
+        replace(table, np.ndarray, lambda original: _of_arrays(context, lifting, original))
+        if tuple not in table:
+            context.patches.add_item(table, tuple, _of_tuples(context, lifting))
+
+
+class _Lifting:
+    """The override of `lift_fresh`, lifted in a `with` block; in a nested one, it is already."""
+
+    def __init__(self, wrapping: Override, handed_on: object) -> None:
+        self._wrapping = wrapping
+        self._handed_on = handed_on
+        """Counts the tensors of a batch."""
+        self._depth = 0
+
+    def may(self, table: Table, batch: Sized, collate_fn_map: Any) -> bool:
+        """Say whether nothing goes unseen if the override is lifted for a batch."""
+        import torch
+
+        return (
+            not table.quiet
+            and len(batch) >= WORTH
+            # Other threads may wrap arrays meanwhile.
+            and threading.active_count() == 1
+            and (collate_fn_map or {}).get(torch.Tensor) is self._handed_on
         )
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self._wrapping.stop()
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._wrapping.start()
+
+
+def _of_tuples(context: Context, lifting: _Lifting) -> Callable[..., Any]:
+    """Return a function for rows of several arrays, such as features and target.
+
+    To lift the override takes as long as to wrap some rows: it is done once for all of them.
+    """
+    import numpy as np
+    from torch.utils.data._utils.collate import collate
+
+    local, array = context.recorder.local, np.ndarray
+
+    def collate_tuples(batch: Any, *, collate_fn_map: Any = None) -> Any:
+        # Torch treats tuples in its own way where the table has no entry for them.
+        rest = {key: one for key, one in collate_fn_map.items() if one is not collate_tuples}
+        arrays_only = all(type(one) is array for one in batch[0])
+        if not (arrays_only and lifting.may(local.table, batch, rest)):
+            return collate(batch, collate_fn_map=rest)
+        with lifting:
+            return collate(batch, collate_fn_map=rest)
+
+    return collate_tuples
 
 
 def _of_arrays(
-    context: Context, wrapping: Override, original: Callable[..., Any], handed_on: object
+    context: Context, lifting: _Lifting, original: Callable[..., Any]
 ) -> Callable[..., Any]:
-    import torch
-
     local = context.recorder.local
 
     def collate_arrays(batch: Any, *, collate_fn_map: Any = None) -> Any:
         table = local.table
-        if (
-            table.quiet
-            or len(batch) < WORTH
-            # Other threads may wrap arrays meanwhile, and must not go unseen.
-            or threading.active_count() > 1
-            or (collate_fn_map or {}).get(torch.Tensor) is not handed_on
-        ):
+        if not lifting.may(table, batch, collate_fn_map):
             return original(batch, collate_fn_map=collate_fn_map)
         try:
             table.batch = context.places.site(table, sys._getframe(1))
         except Exception as error:
             context.recorder.fault("torch default_collate", error)
-        wrapping.stop()
         try:
-            return original(batch, collate_fn_map=collate_fn_map)
+            with lifting:
+                return original(batch, collate_fn_map=collate_fn_map)
         finally:
-            wrapping.start()
             table.batch = None
 
     return collate_arrays
