@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.aliases import Alias, Handed, aliased
 from tensortoll.capture.hazards.sides import Describe
@@ -40,9 +41,11 @@ THREADS: Final = (
 )
 
 
-_PYTHON: Final = (list, tuple, dict, float, int, bool, complex, str, bytes, type(None))
-_SEQUENCES: Final = (list, tuple, dict, float, int, bool, complex, str, type(None))
+_SEQUENCES: Final = frozenset((list, tuple, dict, float, int, bool, complex, str, type(None)))
+_PYTHON: Final = _SEQUENCES | {bytes}
 """Types of what has no memory of its own to share."""
+_Fresh = tuple[Located, weakref.ref[Any] | None, weakref.ref[Any], Seen | None]
+"""The fields of what was `Handed`: to make one takes longer than all else that a call costs."""
 
 
 class Flag:
@@ -98,7 +101,7 @@ class Writes:
         self._describe: Describe = lambda value: describe(value) or RUNNING.describe(value)
         self._fault = fault
         self._blind_spot = blind_spot
-        self._fresh: deque[Handed] = deque(maxlen=_WAITING)
+        self._fresh: deque[_Fresh] = deque(maxlen=_WAITING)
         self._found: dict[tuple[Source, int, Place], Hazard] = {}
         self._lock = threading.Lock()
         self._thread = 0
@@ -133,6 +136,8 @@ class Writes:
     def shared_across(self, located: Located, given: tuple[Place, Any], result: Any) -> None:
         """Note what a call was given and what it made, if that can be two libraries' memory.
 
+        Whether they do lie in the same memory is looked up later.
+
         Args:
             located: The call.
             given: Where something was given last, and what.
@@ -140,23 +145,23 @@ class Writes:
         """
         where, origin = given
         kind = type(result)
-        if where is not located.place or kind in _PYTHON or type(origin) in _SEQUENCES:
+        if (
+            where is not located.place
+            or kind in _PYTHON
+            or type(origin) in _SEQUENCES
+            or (kind is type(origin) and kind.__module__ == "numpy")
+        ):
             return
-        if kind is not type(origin) or kind.__module__ != "numpy":
-            self.shared(located, origin, result)
-
-    def shared(self, located: Located, origin: Any, result: Any) -> None:
-        """Note two ends that may lie in the same memory; whether they do is looked up later."""
+        source = buffer = None
         try:
             made = weakref.ref(result)
         except TypeError:
             return
-        source = buffer = None
         try:
             source = None if origin is None else weakref.ref(origin)
         except TypeError:
             buffer = RUNNING.describe(origin) if type(origin) is bytearray else None
-        self._fresh.append(Handed(located, source, made, buffer))
+        self._fresh.append((located, source, made, buffer))
         if self._is_paused:
             self._has_waited = True
         else:
@@ -237,7 +242,7 @@ class Writes:
     def _take_in(self) -> list[Alias]:
         new = []
         while self._fresh:
-            pair = aliased(self._fresh.popleft(), self._describe, self._blind_spot)
+            pair = aliased(Handed(*self._fresh.popleft()), self._describe, self._blind_spot)
             if pair is not None:
                 _ALIASES.append(pair)
                 new.append(pair)
