@@ -26,7 +26,8 @@ TEXTS = {
         "pandas numpy",
         "pandas pandas",
     ],
-    "import importlib.util as u\nu.find_spec('pandas')\nimport pandas as pd\npd.Series(x[0]).tolist()": [
+    "import importlib\nimportlib.util.find_spec('pandas')\nimport pandas as pd\n"
+    "pd.Series(x[0]).tolist()": [
         "numpy pandas",
         "pandas python",
     ],

@@ -88,18 +88,20 @@ def _of(value: Any, found: Attempt, library: str) -> Diagnosis | None:
             return of_objects(value, contents(value), library, array=True)
         return _of_array(value, found, library)
     if home == "pyarrow" and found.name == "to_numpy" and value.null_count:
-        return Diagnosis(
-            "missing-values",
-            f"{name_of(found)} misses {value.null_count} of its values: NumPy has no place for that "
-            "in the memory that Arrow would share.",
-            ("{x}.to_numpy(zero_copy_only=False)" + NOTE + "it is a copy, nan where nothing is",),
-            value,
-        )
-    if isinstance(value, list | tuple):
-        if found.name == "from_numpy":
-            return no_array(value, found, library)
+        return _of_nulls(value, found)
+    if isinstance(value, list | tuple) and found.name != "from_numpy":
         return of_sequence(value, contents(value), found, library)
     return no_array(value, found, library)
+
+
+def _of_nulls(value: Any, found: Attempt) -> Diagnosis:
+    return Diagnosis(
+        "missing-values",
+        f"{name_of(found)} misses {value.null_count} of its values: NumPy has no place for that "
+        "in the memory that Arrow would share.",
+        ("{x}.to_numpy(zero_copy_only=False)" + NOTE + "it is a copy, nan where nothing is",),
+        value,
+    )
 
 
 def _of_column(value: Any, found: Attempt, library: str) -> Diagnosis | None:
