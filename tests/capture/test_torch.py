@@ -413,6 +413,36 @@ def test_an_interrupt_in_the_middle_goes_through() -> None:
     assert recorder.recording.casts == 1
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "t.numpy(True)",
+        "t.numpy(1, 2)",
+        "t.numpy(None)",
+        "t.numpy(other=1)",
+        "t.numpy(force=1)",
+        "t.numpy(force=None)",
+        "t.numpy(force=True, other=1)",
+        "t.requires_grad_().numpy(force=False)",
+        "t.item(1)",
+        "t.item(other=1)",
+        "t.tolist(1)",
+    ],
+)
+def test_what_torch_refuses_is_refused_in_the_same_words(call: str) -> None:
+    """A wrong argument, or a tensor that can't be lent."""
+    told = []
+    for _ in range(2):
+        with pytest.raises((TypeError, RuntimeError)) as plain:
+            eval(call, {"t": torch.ones(3)})
+        told.append(str(plain.value))
+        with tensortoll.record(), pytest.raises((TypeError, RuntimeError)) as watched:
+            eval(call, {"t": torch.ones(3)})
+        told.append(str(watched.value))
+
+    assert len(set(told)) == 1
+
+
 def test_nothing_is_held() -> None:
     """Arrays and tensors die when the user lets go of them, while the watch is on."""
     with tensortoll.record() as recorder:

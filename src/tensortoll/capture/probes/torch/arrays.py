@@ -51,10 +51,11 @@ def _numpy(context: Context, original: Callable[..., Any]) -> Any:
     local, find_site = context.recorder.local, context.places.site
     get_frame = sys._getframe
 
-    def numpy(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs or type(self) is not plain:
+    # With `**kwargs`, Python would make a dictionary for each call.
+    def numpy(self: torch.Tensor, *args: Any, force: Any = False) -> Any:
+        if args or force is not False or type(self) is not plain:
             # A subclass may come back here from its own `__torch_function__`.
-            return _forced(context, original, get_frame(1), self, args, kwargs)
+            return _forced(context, original, get_frame(1), self, args, force)
         result = original(self)
         try:
             table = local.table
@@ -84,9 +85,10 @@ def _forced(
     frame: FrameType,
     tensor: torch.Tensor,
     args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    force: Any,
 ) -> Any:
     """Call a `numpy` that may do more on the way, as with `force`: one border in all."""
+    kwargs = {} if force is False else {"force": force}
     table = context.recorder.local.table
     if table.quiet:
         return original(tensor, *args, **kwargs)

@@ -35,7 +35,8 @@ def left_alone_by_dynamo(function: Any, original: Any) -> Any:
     function._torchdynamo_disable_msg = None
     function._torchdynamo_disable_recursive = False
     function._torchdynamo_orig_callable = original
-    function.__name__ = getattr(original, "__name__", function.__name__)
+    # Python's errors about arguments name a function in full.
+    function.__name__ = function.__qualname__ = getattr(original, "__name__", function.__name__)
     function.__doc__ = getattr(original, "__doc__", None)
     return function
 
