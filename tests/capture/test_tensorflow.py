@@ -420,6 +420,25 @@ def test_charges_keras_to_the_users_line(prepared: dict[str, Any]) -> None:
     assert [ends(one) for one in casts] == [("numpy:float64", "numpy:float32")]
 
 
+def test_keras_copies_a_tensor_out_and_its_variables_are_looked_at_without_fault(
+    prepared: dict[str, Any],
+) -> None:
+    """`convert_to_numpy` copies in C; a variable that stands beside a view is no riddle."""
+    keras = pytest.importorskip("keras")
+    prepared["keras"], prepared["kept"] = keras, keras.Variable(np.ones(SIZE, np.float32))
+    text = "n = keras.ops.convert_to_numpy(t)\nlook = np.asarray(t)\nkept.assign(t)"
+    recording = watched(text, prepared)
+
+    assert address(prepared["n"]) != address(prepared["t"])
+    [copy] = [one for one in recording.conversions if one.route.place.line == 1]
+    assert (ends(copy), copy.route.outcome, copy.totals.bytes_written, copy.route.implicit) == (
+        OUT,
+        "copy",
+        SIZE * 4,
+        False,
+    )
+
+
 def test_sees_a_library_that_arrives_in_the_middle() -> None:
     """A name that the cell imports itself is watched like any other."""
     namespace: dict[str, Any] = {"__name__": "__main__"}

@@ -80,6 +80,18 @@ def test_what_a_generator_yields_is_shared_exactly_where_the_addresses_are_one(n
     assert {one.route.where for one in rows} == {"thread, while this line waited"}
 
 
+def test_what_runs_ahead_is_charged_to_the_line_that_takes_it() -> None:
+    """TensorFlow's threads call the generator on while the loop's body does something else."""
+    rows, _ = ran(
+        "import time\n"
+        "data = tf.data.Dataset.from_generator(lambda: [off_border] * 9, output_signature=spec)\n"
+        "for one in data.prefetch(9):\n"
+        "    time.sleep(0.03)"
+    )
+
+    assert [(one.route.place.line, one.totals.count) for one in rows] == [(3, 9)]
+
+
 def test_what_a_generator_yields_is_brought_to_the_announced_dtype() -> None:
     """The cast is NumPy's, on the runtime's thread: read as float64, written as float32."""
     rows, _ = ran(

@@ -2,6 +2,7 @@
 
 All else passes through the backend's own borders. Arrays given to `fit`, `predict` and `evaluate`
 are brought to `floatx` with `ndarray.astype`, which nothing can be hooked into but its one caller.
+So it is with `ops.convert_to_numpy` of TensorFlow's tensors, which NumPy reads in C.
 """
 
 from __future__ import annotations
@@ -9,19 +10,29 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from tensortoll.capture.arrays.addresses import array_span
+from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.jax.training import install_training
 from tensortoll.capture.rewriting.rewrites import Rewrites
+from tensortoll.capture.runtime.crossing import counted
 from tensortoll.model import Kind, Proof
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+OUT: Final = (
+    "keras.src.backend",
+    "keras.src.backend.tensorflow",
+    "keras.src.backend.tensorflow.core",
+)
+"""Modules through which Keras on TensorFlow calls its own `convert_to_numpy`."""
 
 
 class KerasProbe:
@@ -32,9 +43,14 @@ class KerasProbe:
     rewrites = Rewrites()
 
     def install(self, context: Context) -> None:
-        """Replace the one method; a Keras that has no such file is left as it is."""
+        """Replace the two functions; a Keras that has no such files is left as it is."""
         if "keras.src.backend.jax.trainer" in sys.modules:
             install_training(context)
+        if "keras.src.backend.tensorflow.trainer" in sys.modules:
+            out = partial(counted, context, keyword="x", only_changed=True)
+            for module in map(sys.modules.get, OUT):
+                if hasattr(module, "convert_to_numpy"):
+                    context.patches.replace(module, "convert_to_numpy", out)
         try:
             from keras.src.trainers.data_adapters import array_slicing
         except ImportError:
@@ -46,6 +62,10 @@ class KerasProbe:
         context.patches.replace(
             array_slicing.NumpySliceable, "cast", lambda original: _cast(context, original)
         )
+
+    def describe(self, value: Any) -> Seen | None:  # noqa: ARG002 - it has no memory of its own
+        """Return None: the memory behind Keras's variables is the backend's."""
+        return None
 
 
 def _cast(context: Context, original: Callable[..., Any]) -> Any:

@@ -18,6 +18,7 @@ from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.tensorflow.kinds import array_kind
 from tensortoll.capture.probes.tensorflow.memory import Memory, can_be_shared
+from tensortoll.capture.probes.tensorflow.pulls import Pulls
 from tensortoll.model import Effect, Kind, Outcome, Proof
 
 if TYPE_CHECKING:
@@ -31,18 +32,21 @@ def install_callbacks(context: Context, memory: Memory) -> None:
     from tensorflow.python.ops import script_ops
 
     replace, registry = context.patches.replace, script_ops.FuncRegistry
-    replace(registry, "__call__", lambda original: _call(context, original, memory))
-    replace(registry, "_convert", lambda original: staticmethod(_in_form(context, original)))
+    pulls = Pulls(context)
+    pulls.install()
+    replace(registry, "__call__", lambda original: _call(context, original, memory, pulls))
+    replace(registry, "_convert", lambda original: staticmethod(_in_form(context, original, pulls)))
     replace(script_ops, "py_func_common", lambda original: _at_once(context, original, memory))
 
 
-def _call(context: Context, original: Callable[..., Any], memory: Memory) -> Any:
+def _call(context: Context, original: Callable[..., Any], memory: Memory, pulls: Pulls) -> Any:
     from tensorflow.python.ops import script_ops
 
-    local, site_of = context.recorder.local, context.places.site
+    local, site_of, running = context.recorder.local, pulls.site, pulls.running
     of_tensors = script_ops.EagerFunc
 
     def __call__(self: Any, token: Any, device: Any, args: Any) -> Any:
+        running.token = token
         result = original(self, token, device, args)
         try:
             table = local.table
@@ -61,11 +65,11 @@ def _call(context: Context, original: Callable[..., Any], memory: Memory) -> Any
     return __call__
 
 
-def _in_form(context: Context, original: Callable[..., Any]) -> Callable[..., Any]:
+def _in_form(context: Context, original: Callable[..., Any], pulls: Pulls) -> Callable[..., Any]:
     """Return a function that counts results which NumPy had to cast, to lay out or to parse."""
     import numpy as np
 
-    local, site_of = context.recorder.local, context.places.site
+    local, site_of = context.recorder.local, pulls.site
 
     def convert(value: Any, dtype: Any = None) -> Any:
         result = original(value, dtype)
