@@ -19,7 +19,7 @@ from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
 from tensortoll.capture.probes.torch.copies import group_of
-from tensortoll.capture.probes.torch.kernels import Override
+from tensortoll.capture.probes.torch.kernels import Override, kernel_of
 
 if TYPE_CHECKING:
     import torch
@@ -123,8 +123,7 @@ def _copy(context: Context, key: str, timing: Timing) -> Callable[..., Any]:
 
     plain = torch.Tensor
     local, places = context.recorder.local, context.places
-    call = torch.library.get_kernel("aten::copy_", key).call_boxed
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
+    call, keys = kernel_of("copy_", key)
 
     def copy_(target: Any, source: Any, non_blocking: bool = False) -> Any:
         if not isinstance(source, plain):

@@ -14,7 +14,7 @@ from typing import Final
 
 from tensortoll.capture.rewriting.functions import nested
 
-_OWN: Final = __name__.partition(".")[0]
+_OWN: Final = f"{__name__.partition('.')[0]}."
 _marked: set[str] = set()
 """The modules of ours whose code carries the mark. It stays, as the code is ours alone."""
 
@@ -26,7 +26,7 @@ def skip_own_code() -> None:
     frames = torch._C._dynamo.eval_frame
     skipped = frames._FrameExecStrategy(frames._FrameAction.SKIP, frames._FrameAction.DEFAULT)
     for name, module in tuple(sys.modules.items()):
-        if name.partition(".")[0] == _OWN and name not in _marked:
+        if name.startswith(_OWN) and name not in _marked:
             _marked.add(name)
             for code in _codes_of(vars(module), name):
                 frames.set_code_exec_strategy(code, skipped)

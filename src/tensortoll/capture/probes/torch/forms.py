@@ -20,7 +20,7 @@ from tensortoll.capture.counting.recorder import Located, Site
 from tensortoll.capture.counting.sums import Sums
 from tensortoll.capture.patching import silenced
 from tensortoll.capture.probes import Context
-from tensortoll.capture.probes.torch.kernels import Override
+from tensortoll.capture.probes.torch.kernels import Override, kernel_of
 from tensortoll.capture.probes.torch.kinds import (
     ASKS_FOR_A_COPY,
     CASTS,
@@ -79,10 +79,7 @@ def install_forms(context: Context) -> None:
 
 
 def _kernel(operator: str, key: str) -> Callable[..., Any]:
-    import torch
-
-    call = torch.library.get_kernel(f"aten::{operator}", key).call_boxed
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
+    call, keys = kernel_of(operator, key)
     return lambda *args, **kwargs: call(keys, *args, **kwargs)
 
 

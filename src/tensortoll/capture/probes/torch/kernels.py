@@ -67,6 +67,22 @@ class Override:
         self._library.reset()
 
 
+def kernel_of(operator: str, key: str) -> tuple[Callable[..., Any], Any]:
+    """Return torch's own kernel of a backend, and the keys to hand it.
+
+    What a backend's kernel is handed is always its own key, so it need not be handed to us.
+
+    Raises:
+        RuntimeError: If the backend has no kernel of its own.
+    """
+    import torch
+
+    # By its name, torch would list all keys to find this one.
+    dispatch_key = getattr(torch._C.DispatchKey, key)
+    kernel: Any = torch.library.get_kernel(f"aten::{operator}", dispatch_key)
+    return kernel.call_boxed, torch._C.DispatchKeySet(dispatch_key)
+
+
 @dataclass(frozen=True, slots=True)
 class Kernels:
     """The overrides on the CPU."""
@@ -177,9 +193,7 @@ def _copy(context: Context, key: str) -> Callable[..., Any]:
     plain: Any = torch.Tensor
     local = context.recorder.local
     find_site = context.places.site
-    call = torch.library.get_kernel("aten::copy_", key).call_boxed
-    # What a backend's kernel is handed is always its own key, so it need not be handed to us.
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
+    call, keys = kernel_of("copy_", key)
     clock = time.perf_counter_ns
     get_frame = sys._getframe
     tracing = torch._C._get_tracing_state
