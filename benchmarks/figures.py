@@ -131,6 +131,15 @@ def extras(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def failures(results: list[dict]) -> str:
+    """Why a watcher has no figure on a workload, a line each."""
+    return "".join(
+        f"No figure for {entry['watcher']} on {entry['workload']}: {entry['failed']}.\n"
+        for entry in results
+        if "failed" in entry
+    )
+
+
 def page(results: list[dict], repeats: int) -> str:
     """The tables, with what they depend on, as Markdown."""
     here = machine()
@@ -147,6 +156,7 @@ in random order. The row `none` is plain against plain: what lies inside its spr
 
 {table(results, "cpu", bests)}
 
+{failures(results)}
 ## Median of the rounds (smallest to largest), CPU time
 
 {table(results, "cpu", median_and_spread)}
