@@ -22,6 +22,24 @@ a=np.zeros(50)
 t=torch.from_numpy(a)
 a[3]=1  # 3
 
+# a part that was cut out at once
+a=np.zeros((30,10))
+t=torch.from_numpy(a)[:5]
+a[20]=1
+a[2]=1  # 3
+t[0]=2  # 3
+b=torch.zeros(30,10)
+u=b.numpy().reshape(300)[:9]
+b[20]=1
+b[0]=1  # 8
+
+# new axes are no cut
+class Batch: pass
+a=np.zeros(50)
+b=Batch()
+b.x=torch.from_numpy(a)[None]
+a[20]=1  # 5
+
 # item, among other targets
 a=np.zeros(50)
 t=torch.from_numpy(a)

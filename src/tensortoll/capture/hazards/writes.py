@@ -19,6 +19,7 @@ from typing import Any, Final
 from tensortoll.capture.arrays.seen import Seen
 from tensortoll.capture.counting.recorder import Located
 from tensortoll.capture.hazards.aliases import Alias, Handed, aliased
+from tensortoll.capture.hazards.cuts import as_kept
 from tensortoll.capture.hazards.sides import Describe
 from tensortoll.capture.runtime.expressions import RUNNING
 from tensortoll.capture.text.sources import Sources
@@ -242,7 +243,8 @@ class Writes:
     def _take_in(self) -> list[Alias]:
         new = []
         while self._fresh:
-            pair = aliased(Handed(*self._fresh.popleft()), self._describe, self._blind_spot)
+            kept = as_kept(Handed(*self._fresh.popleft()), self._sources)
+            pair = kept and aliased(kept, self._describe, self._blind_spot)
             if pair is not None:
                 _ALIASES.append(pair)
                 new.append(pair)
