@@ -97,6 +97,12 @@ other              x = torch.zeros(3); x.copy_(torch.zeros(4))
 byte-order         torch.from_dlpack(np.arange(3, dtype=">i4"))
 requires-grad      np.from_dlpack(torch.ones(3, requires_grad=True))
 other              torch.tensor([torch.ones(2), torch.ones(2)])
+other              t = torch.zeros(3); t[:] = np.ones(3)
+other              t = torch.zeros(2, 3); t[0] = [1.0, 2.0, 3.0]
+mixed-types        x = np.zeros(2); x[:] = [1, "a"]
+missing-values     x = np.zeros(2, int); x[:] = [1, None]
+ragged             x = np.zeros(2); x[:] = [1, [2, 3]]
+requires-grad      x = np.zeros(2); x[:] = torch.ones(2, requires_grad=True)
 ragged             torch.FloatTensor([[1, 2], [3]])
 unsupported-dtype  torch.tensor(["1", "2"])
 missing-values     torch.tensor([1.0, float("nan")], dtype=torch.int64)
@@ -139,6 +145,14 @@ torch.arange(3).requires_grad_()
 torch.quantile(torch.arange(3), 0.5)
 float(np.array(["a"])[0])
 x = np.arange(3); x += 0.5
+x = np.zeros(3); x[:] = [1, 2]
+x = np.zeros(3); x[:2] = np.ones(3)
+x = np.zeros(3, int); x[0] = "a"
+t = torch.zeros(3); t[:] = torch.ones(2)
+t = torch.zeros(3); t[0] = "a"
+x = (1, 2); x[0] = [1, None]
+x = {}; x[[1, None]] = [1, None]
+x = np.zeros(3); x[[5, None][0]] = [1, "a"][0]
 """
 """Errors of other kinds, in lines that have to do with arrays."""
 

@@ -8,6 +8,7 @@ was noted by the rewritten expression, and the others are found again from their
 from __future__ import annotations
 
 import ast
+import dis
 import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,11 +16,16 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from tensortoll.capture.failures.evaluating import UNKNOWN, Scope, variables
-from tensortoll.capture.text.calls import named, written_at
+from tensortoll.capture.text.calls import named, stored_value, written_at
 from tensortoll.capture.text.signs import parsed
 from tensortoll.capture.text.sources import Sources, is_own
 from tensortoll.model import Place, Source
 
+STORE: Final = "[]="
+"""The name of a store into an array, among those of calls."""
+_STORES: Final = frozenset(
+    dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap
+)
 LED: Final = 4
 """So many errors that led to the one that was raised are looked at."""
 
@@ -173,14 +179,17 @@ def _read(step: Step, source: Source, lines: list[str] | None, error: BaseExcept
                 one.arg: scope.value(one.value) for one in node.keywords if one.arg is not None
             }
             _operands(found, arguments, scope)
-        case ast.BinOp():
+        case ast.BinOp() | ast.Compare():
             found.name = "operator"
-            _operands(found, [node.left, node.right], scope)
-        case ast.Compare():
-            found.name = "operator"
-            _operands(found, [node.left, *node.comparators], scope)
+            right = [node.right] if isinstance(node, ast.BinOp) else node.comparators
+            _operands(found, [node.left, *right], scope)
         case None:
             _augmented(found, text, scope)
+    if isinstance(node, ast.Subscript) and frame.f_code.co_code[step.offset] in _STORES:
+        found.name = STORE
+        found.library = type(scope.value(node.value)).__module__.partition(".")[0]
+        value = stored_value(extent, lines)
+        _operands(found, [value] if value is not None else [], scope)
     return found
 
 

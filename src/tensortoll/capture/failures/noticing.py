@@ -17,6 +17,7 @@ from tensortoll.capture.failures.mismatches import (
     number_of_another_kind,
 )
 from tensortoll.capture.failures.refused import is_of_arrays, refused
+from tensortoll.capture.failures.stored import refused_by_store
 from tensortoll.capture.failures.symbols import symbolic, too_large
 from tensortoll.capture.failures.tensors import LEAVING, out_of_torch
 from tensortoll.capture.text.sources import Sources
@@ -39,6 +40,7 @@ RULES: Final[tuple[Rule, ...]] = (
     not_cast,
     number_of_another_kind,
     refused,
+    refused_by_store,
 )
 """Asked in this order; the first that knows the cause has the word."""
 
