@@ -132,6 +132,8 @@ CASES = [
     view("jnp.sum(even)", **IMPLICIT),
     copied("jnp.dot(odd, j)", **IMPLICIT),
     copied("jnp.add(odd, j)", **IMPLICIT),
+    copied("jnp.sum(even.reshape(60, 60).T > 0)", "layout", nbytes=N,
+           origin="numpy:bool", target="jax:bool", **IMPLICIT),
     copied("jnp.linalg.norm(odd)", **IMPLICIT),
     copied("jax.nn.relu(odd)", **IMPLICIT),
     copied("jax.lax.add(j, odd)", **IMPLICIT),

@@ -104,6 +104,7 @@ whole.values; arrow.values; text.values; group.values; local.array; df.to_dict("
 whole.array; df.to_numpy; df.values.fget if 0 else 0
 for _, part in mixed.assign(k=mixed.n % 3).groupby("k"): part["x"].sum()
 for row in df.itertuples(): row.a
+__import__("collections").namedtuple("Largest", "values")(x).values
 {}["k"] = c; mixed["new"] = np.sqrt(s); mixed["w"] = range(n); mixed["v"] = list(range(n))
 mixed["z"] = mixed["n"] * 0.5; mixed["s"] = s; mixed["h"] = days.dt.hour; mixed.loc[0, "x"] = 3.0
 mixed["q"] = 1; mixed.iloc[2, 0] = 7; df[["a", "b"]] = [1.0, 2.0]; df[["a", "b"]] = df[["b", "a"]]

@@ -187,7 +187,8 @@ class Expression:
                 return None
         elif lent:
             judge_lent(site, lent, inputs[0] if inputs else None, out)
-        if inputs:
+        # What a sequence has by a name of its own, as a named tuple has, was not made of it.
+        if inputs and (inputs[0].memory or not self.located.operation.startswith(".")):
             return judge(site, inputs[0], out, result, elapsed, self.rule)
         return None
 
