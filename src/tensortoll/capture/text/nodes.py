@@ -96,7 +96,8 @@ def as_value(node: ast.expr, name: str) -> ast.expr:
 def is_plain(node: ast.expr) -> bool:
     """Say whether an argument can be no array."""
     if isinstance(node, ast.Compare):  # elements are compared into an array
-        return all(isinstance(one, ast.Is | ast.IsNot | ast.In | ast.NotIn) for one in node.ops)
+        of_elements = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+        return not any(isinstance(one, of_elements) for one in node.ops)
     return isinstance(
         node, ast.Constant | ast.Lambda | ast.GeneratorExp | ast.JoinedStr | ast.BoolOp
     )
