@@ -32,6 +32,11 @@ ALIGNED = (
     "pool = np.ones(6_000, dtype=np.float32)\nstart = (-pool.ctypes.data % 64) // 4\n"
     "on_border = pool[start : start + 5_000]\n"
 )
+BOX = (
+    "class Box:\n    def __init__(self): self.x = x\n"
+    "    def step(self): self.x = self.x + 1\nbox = Box()\n"
+)
+STEP = "def step():\n    global x\n    x = x + 1\n"
 NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
 FOR_JAX = (
     "import jax\nimport jax.numpy as jnp\nall_of = np.ones(8_000_064, dtype=np.uint8)\n"
@@ -87,6 +92,7 @@ FIRES = {
             f"{TRAIN}train(x)",
             "hoist",
         ),
+        (f"{BOX}for i in range(5):\n    t = torch.tensor(box.x)\n    print(t.sum() + i)", "hoist"),
     ],
     "TT105": [
         ("t = tf.constant(x)\nu = tf.constant(t.numpy())", "u = tf.identity(t)"),
@@ -243,6 +249,11 @@ SILENT = {
         "for i in range(5):\n    t = torch.tensor(x)\n    t += i",
         "kept = []\nfor i in range(5):\n    t = torch.tensor(x)\n    kept.append(t)",
         "kept = [torch.tensor(x) for _ in range(5)]",
+        "kept = []\nfor i in range(5):\n    kept.append(torch.tensor(x))\nkept[0] += 1",
+        "kept = {}\nfor i in range(5):\n    kept[i] = torch.tensor(x)\nkept[0] += 1",
+        "d = {'x': x}\nfor i in range(5):\n    t = torch.tensor(d['x'])\n    d['x'] = d['x'] + 1",
+        f"{BOX}for i in range(5):\n    t = torch.tensor(box.x)\n    box.step()",
+        f"{STEP}for i in range(5):\n    t = torch.tensor(x)\n    step()",
         "def f(a):\n    for i in range(1):\n        t = torch.tensor(a)\nfor r in rows: f(r)",
         "for i in range(5):\n    t = torch.tensor(image[i * 50 : i * 50 + 50])",
         "for batch in [torch.tensor(x)]:\n    print(batch.sum())",

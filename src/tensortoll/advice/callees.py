@@ -104,3 +104,13 @@ def functions_called(
                     found.add(body)
                     waiting.append(body)
     return found
+
+
+def reached(tree: ast.AST, node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what runs with a node of a source: its own parts, and the functions it calls."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    own = {one.name: one for one in ast.walk(tree) if isinstance(one, functions)}
+    yield from ast.walk(node)
+    for function in functions_called(node, own, methods(tree)):
+        if function is not None:
+            yield from ast.walk(function)

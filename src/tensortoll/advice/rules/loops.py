@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from tensortoll.advice.callees import reached, roots
 from tensortoll.advice.case import Case, Proposal, evaluations
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.capture.arrays.facts import Held, Listed
@@ -17,29 +18,25 @@ def _hoist(case: Case) -> Iterator[Proposal]:
         return
     text, aliasing = case.script.text, case.script.aliasing
     loop = next(text.loops(case.node), None)
-    sources = {
-        name
-        for path, fact in case.facts.items()
-        if isinstance(fact, Held | Listed)
-        for name in _roots(path)
-    }
+    paths = [path for path, fact in case.facts.items() if isinstance(fact, Held | Listed)]
+    sources = {name for path in paths for name in _roots(path)}
     if loop is None or not sources or not _runs_once(case):
         return
     everything = {one.id for one in ast.walk(case.node) if isinstance(one, ast.Name)}
     results = aliasing.names_of_result(case.node)
-    if results is None or not everything.isdisjoint(_bound_in(loop)):
+    if results is None or not everything.isdisjoint(_bound_in(loop, text.tree)):
         return
-    if aliasing.writes_in(frozenset(sources), loop) is not None:
+    written = aliasing.writes_in(frozenset(sources), loop) is not None
+    if written or any(_may_be_replaced(path, case, loop) for path in paths):
         return
     # Where the result is written, each turn needs one of its own.
     if results and aliasing.writes_in(results - sources, loop) is not None:
         return
     if _is_kept(case, results, loop):
         return
-    written = case.written(case.node)
     name = min(sources)
     statement = text.statement(case.node)
-    line = written
+    line = case.written(case.node)
     if isinstance(statement, ast.Assign) and statement.value is case.node:
         line = text.segment(statement)
     yield Proposal(
@@ -59,6 +56,28 @@ def _roots(path: str) -> Iterator[str]:
         node = node.value
     if isinstance(node, ast.Name):
         yield node.id
+
+
+def _may_be_replaced(path: str, case: Case, loop: ast.AST) -> bool:
+    """Say whether another array may stand at `holder["key"]` or `holder.name` in a later turn."""
+    steps = list(ast.walk(ast.parse(path, mode="eval")))
+    names = {one.attr for one in steps if isinstance(one, ast.Attribute)}
+    has_items = any(isinstance(one, ast.Subscript) for one in steps)
+    alike = [case.script.aliasing.alike(name) for name in _roots(path)]
+    holders = frozenset[str]().union(*alike)
+    for one in reached(case.script.text.tree, loop):
+        stored = isinstance(getattr(one, "ctx", None), ast.Store | ast.Del)
+        if isinstance(one, ast.Attribute) and stored and one.attr in names:
+            return True
+        item = stored and isinstance(one, ast.Subscript)
+        exchanged = isinstance(one, ast.Attribute) and one.attr in _EXCHANGING
+        if has_items and (item or exchanged) and not holders.isdisjoint(roots(one)):
+            return True
+    return False
+
+
+_EXCHANGING: Final = frozenset("update pop popitem setdefault clear insert remove sort".split())
+"""Methods of dicts and lists that put another element where one stood."""
 
 
 def _line(loop: ast.AST) -> int:
@@ -89,15 +108,15 @@ def _runs_once(case: Case) -> bool:
     return direct and next(text.loops(calls[0]), None) is None
 
 
-def _bound_in(loop: ast.AST) -> set[str]:
-    """Return the names that a loop binds, or that are taken away in it."""
+def _bound_in(loop: ast.AST, tree: ast.AST) -> set[str]:
+    """Return the names that a loop binds, itself or by a call, or that are taken away in it."""
     return {
         one.id
         for one in ast.walk(loop)
         if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store | ast.Del)
     } | {
         name
-        for one in ast.walk(loop)
+        for one in reached(tree, loop)
         if isinstance(one, ast.Global | ast.Nonlocal)
         for name in one.names
     }
@@ -107,11 +126,16 @@ def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
     """Say whether each turn's result is put into a container, which may need one of its own."""
     if isinstance(loop, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
         return loop is case.script.text.parents.get(case.node)
-    names = results
+    statement = case.script.text.statement(case.node)
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if any(isinstance(one, ast.Subscript) for one in targets) and statement.value is case.node:
+        return True
     for one in ast.walk(loop):
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute):
+            if one.func.attr not in {"append", "add", "insert", "extend"}:
+                continue
             given = {name for part in one.args for name in case.script.aliasing.carried(part)}
-            if one.func.attr in {"append", "add", "insert", "extend"} and given & names:
+            if case.node in one.args or given & results:
                 return True
     return False
 
