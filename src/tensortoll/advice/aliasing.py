@@ -36,8 +36,9 @@ from tensortoll.advice.vocabulary import (
 
 _ANEW: Final = (ast.UnaryOp, ast.Compare, ast.Constant, ast.JoinedStr)
 """Expressions whose value is nobody else's memory."""
-_ENDS: Final = (ast.stmt, ast.comprehension, ast.BinOp, ast.UnaryOp, ast.Compare)
-"""Where a value is bound to a name, or read."""
+_YIELDS: Final = (ast.Yield, ast.YieldFrom)
+_ENDS: Final = (ast.stmt, ast.comprehension, ast.BinOp, ast.UnaryOp, ast.Compare, *_YIELDS)
+"""Where a value is bound to a name, handed out, or read."""
 
 
 _BOTH: Final = 2
@@ -109,7 +110,7 @@ class Aliasing:
 
     def _bound_by(self, node: ast.AST) -> set[str]:
         """Return the names to which a statement gives the value that stands in it."""
-        if isinstance(node, ast.Return):
+        if isinstance(node, (ast.Return, *_YIELDS)):
             return {getattr(self._text.function(node), "name", "")}
         targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
         every = (part for one in targets if one is not None for part in parts(one))
@@ -213,7 +214,7 @@ class Aliasing:
             self._bind(node.target, node.iter, node)
         elif isinstance(node, ast.withitem) and node.optional_vars is not None:
             self._bind(node.optional_vars, node.context_expr, node)
-        elif isinstance(node, ast.Return | ast.Yield | ast.YieldFrom):
+        elif isinstance(node, (ast.Return, *_YIELDS)):
             function = self._text.function(node)
             if function is not None and not isinstance(function, ast.Lambda):
                 self._join(iter((function.name, *self.carried(node.value))))

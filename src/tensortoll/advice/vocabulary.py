@@ -16,13 +16,15 @@ WRITING_FUNCTIONS: Final[Mapping[str, int]] = {
     "shuffle": 0, "Parameter": 0, "vector_to_parameters": 1, "at": 0, "swap_tensors": 0,
     "setitem": 0, "readinto": 0, "recv_into": 0, "random_shuffle": 0, "numpy_function": 1,
     "py_function": 1, "SGD": 0, "Adam": 0, "AdamW": 0, "LBFGS": 0, "RMSprop": 0,
+    "setattr": 2,
 }  # fmt: skip
 """Functions that write one of their arguments, or have it written, by name and position."""
 IN_PLACE: Final = frozenset(("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__"))
 ASKS_TO_WRITE: Final = frozenset(("in_place", "inplace", "overwrite_a", "overwrite_b"))
 """Keywords that let a function write what it is given."""
 CONTAINERS: Final = frozenset(
-    "append extend insert add update setdefault appendleft put put_nowait push".split()
+    "append extend insert add update setdefault appendleft put put_nowait push "
+    "register_buffer register_parameter".split()
 )
 """Methods after which their receiver holds what they were given."""
 FRESH: Final = frozenset(

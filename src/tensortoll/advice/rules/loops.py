@@ -127,9 +127,10 @@ def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
     if isinstance(loop, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
         return loop is case.script.text.parents.get(case.node)
     statement = case.script.text.statement(case.node)
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    if any(isinstance(one, ast.Subscript) for one in targets) and statement.value is case.node:
-        return True
+    if isinstance(statement, ast.Assign) and statement.value is case.node:
+        stored = any(isinstance(one, ast.Subscript) for one in statement.targets)
+    else:
+        stored = False
     for one in ast.walk(loop):
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute):
             if one.func.attr not in {"append", "add", "insert", "extend"}:
@@ -137,7 +138,7 @@ def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
             given = {name for part in one.args for name in case.script.aliasing.carried(part)}
             if case.node in one.args or given & results:
                 return True
-    return False
+    return stored
 
 
 HOIST = Rule(
