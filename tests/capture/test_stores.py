@@ -145,12 +145,15 @@ r[["age", "height"]] = r[["age", "height"]] | | |
 
 
 @pytest.mark.parametrize(("text", "effects", "origin", "written"), rows(FIELDS))
-@pytest.mark.parametrize("known", ["text", "namespace"])
+@pytest.mark.parametrize("known", ["text", "formats", "namespace"])
 def test_a_store_into_a_field_of_records_is_one_copy(
     text: str, effects: str, origin: str, written: str, known: str
 ) -> None:
     """As a store into any other array, also where the records were made by an earlier cell."""
     make = 'r = np.zeros(2000, [("age", "i4"), ("height", "f8"), ("both", "f8", 2)])\n'
+    if known == "formats":
+        form = '{"names": ["age", "height", "both"], "formats": ["i4", "f8", ("f8", 2)]}'
+        make = f"r = np.zeros(2000, {form})\n"
     names: dict[str, Any] = {}
     if known == "namespace":
         exec(START + make, names)

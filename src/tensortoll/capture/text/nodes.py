@@ -109,14 +109,16 @@ def is_key(node: ast.expr) -> bool:
 
 
 def spells_fields(tree: ast.AST) -> bool:
-    """Say whether a text names fields of records: `[("age", np.int32), ("height", float)]`."""
-    return any(
-        isinstance(node, ast.List)
-        and bool(node.elts)
-        and all(
-            isinstance(one, ast.Tuple) and one.elts and _is_text(one.elts[0]) for one in node.elts
-        )
-        for node in ast.walk(tree)
+    """Say whether a text names fields of records: `[("age", "i4")]`, or a dictionary of formats."""
+    return any(map(_spells_fields, ast.walk(tree)))
+
+
+def _spells_fields(node: ast.AST) -> bool:
+    if isinstance(node, ast.Dict):
+        return any(isinstance(key, ast.Constant) and key.value == "formats" for key in node.keys)
+    pairs = node.elts if isinstance(node, ast.List) else []
+    return bool(pairs) and all(
+        isinstance(one, ast.Tuple) and bool(one.elts) and _is_text(one.elts[0]) for one in pairs
     )
 
 
