@@ -36,6 +36,7 @@ BOX = (
     "class Box:\n    def __init__(self): self.x = x\n"
     "    def step(self): self.x = self.x + 1\nbox = Box()\n"
 )
+LEAF = "for i in range(5):\n    t = torch.tensor(x)\n    t.requires_grad = True\n"
 STEP = "def step():\n    global x\n    x = x + 1\n"
 NET = "class Net:\n    def fit(self, a):\n        a *= 2\n"
 FOR_JAX = (
@@ -253,6 +254,8 @@ SILENT = {
         "kept = []\nfor i in range(5):\n    t = torch.tensor(x)\n    kept.append(t)",
         "kept = [torch.tensor(x) for _ in range(5)]",
         "kept = []\nfor i in range(5):\n    kept.append(torch.tensor(x))\nkept[0] += 1",
+        "for i in range(5):\n    t = torch.tensor(x, requires_grad=True)\n    t.sum().backward()",
+        f"{LEAF}    t.sum().backward()",
         "kept = {}\nfor i in range(5):\n    kept[i] = torch.tensor(x)\nkept[0] += 1",
         "d = {'x': x}\nfor i in range(5):\n    t = torch.tensor(d['x'])\n    d['x'] = d['x'] + 1",
         f"{BOX}for i in range(5):\n    t = torch.tensor(box.x)\n    box.step()",

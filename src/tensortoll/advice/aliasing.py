@@ -36,6 +36,7 @@ from tensortoll.advice.vocabulary import (
 
 _ANEW: Final = (ast.UnaryOp, ast.Compare, ast.Constant, ast.JoinedStr)
 """Expressions whose value is nobody else's memory."""
+_WRITTEN: Final = frozenset("data flat T real imag grad requires_grad".split())
 _YIELDS: Final = (ast.Yield, ast.YieldFrom)
 _ENDS: Final = (ast.stmt, ast.comprehension, ast.BinOp, ast.UnaryOp, ast.Compare, *_YIELDS)
 """Where a value is bound to a name, handed out, or read."""
@@ -231,7 +232,7 @@ class Aliasing:
             if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
                 self._store(part, value, node)
             elif isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
-                if part.attr in {"data", "flat", "T", "real", "imag"}:
+                if part.attr in _WRITTEN:
                     self.writes += (Write(name, node) for name in roots(part))
                 self._join(iter((*roots(part), *self.carried(value))))
             elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
-from tensortoll.advice.callees import reached, roots
+from tensortoll.advice.callees import is_false, reached, roots
 from tensortoll.advice.case import Case, Proposal, evaluations
 from tensortoll.advice.rules.rule import Rule
 from tensortoll.capture.arrays.facts import Held, Listed
@@ -32,7 +32,7 @@ def _hoist(case: Case) -> Iterator[Proposal]:
     # Where the result is written, each turn needs one of its own.
     if results and aliasing.writes_in(results - sources, loop) is not None:
         return
-    if _is_kept(case, results, loop):
+    if _is_kept(case, results, loop) or _gathers_gradients(case.node):
         return
     name = min(sources)
     statement = text.statement(case.node)
@@ -120,6 +120,12 @@ def _bound_in(loop: ast.AST, tree: ast.AST) -> set[str]:
         if isinstance(one, ast.Global | ast.Nonlocal)
         for name in one.names
     }
+
+
+def _gathers_gradients(node: ast.AST) -> bool:
+    """Say whether a leaf is made, in which the gradients of all turns would add up."""
+    keywords = (one for one in ast.walk(node) if isinstance(one, ast.keyword))
+    return any(one.arg == "requires_grad" and not is_false(one.value) for one in keywords)
 
 
 def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
