@@ -581,6 +581,15 @@ s=np.zeros(2000)
 b=pd.Series(s,copy=False)
 s[5]=6.0  # 4
 
+# an array that was handed out of a column, and does not hold it
+import pandas as pd
+c=pd.Series([0.5]*2000)
+w=c.values
+c.iloc[3]=1.0  # 4
+v=c.to_numpy()
+w=w+1
+c.iloc[4]=1.0  # 6
+
 # JAX's memory under a tensor
 import jax.numpy as jnp
 j=jnp.zeros(50)
@@ -646,6 +655,22 @@ s=np.zeros(2000)
 b=pd.Series(s,copy=False)
 del s
 b.iloc[0]=6
+
+# arrays out of a column that nobody kept
+import pandas as pd
+c=pd.Series([0.5]*2000)
+w=torch.tensor(c.values)
+v=c.to_numpy()
+v=v+1
+c.iloc[3]=1.0
+
+# an array that lies in another library's shell, which hands it out as it is
+import xarray as xr
+d=xr.DataArray(np.zeros(2000))
+w=torch.tensor(d.values)
+v=d.values
+v=v+1
+d[5]=6.0
 
 # a column that was given other memory
 import pandas as pd

@@ -189,9 +189,19 @@ def _held(handed: Handed, source: Any, made: Any) -> int:
         return held_by_image()
     if type(source) is memoryview and library == "numpy":
         return 0  # NumPy holds what is below
+    if _is_fresh_view(source, made):
+        return 0  # which holds what lies inside of the table
     if _library(source) in {"jax", "jaxlib"} and library == "torch":
         return int(handed.located.name == "asarray")  # a capsule holds the memory alone
     return 1
+
+
+def _is_fresh_view(table: Any, made: Any) -> bool:
+    """Say whether an ndarray was made for who asked, and is none that the table itself holds."""
+    # pandas makes those that it hands out read-only, and hands out its own as they are.
+    shell = _library(table)
+    read_only = _library(made) == "numpy" and not made.flags.writeable
+    return shell == "polars" or (shell == "pandas" and read_only)
 
 
 def _library(value: Any) -> str:

@@ -102,11 +102,11 @@ class _Rewriter(Statements):
         functions: bool,
     ) -> None:
         known = rewrites.where(names.in_play)
-        share = can_share(names.tree, known.methods, known.functions, names.resolve)
-        super().__init__(Text(source), names.resolve, looks=share or is_watching())
+        looks = can_share(names.tree, known, names.resolve) or is_watching()
+        super().__init__(Text(source), names.resolve, looks=looks, attributes=known.attributes)
         self.left = 0
         self._functions = functions
-        self._rewrites = rewrites.where(names.in_play)
+        self._rewrites = known
         self._explicit = explicit
         self._names = names
         self._keyed = any(map(names.in_play, self._rewrites.keyed)) or names.tells_of_records()

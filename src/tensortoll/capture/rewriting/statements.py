@@ -8,12 +8,13 @@ one statement of the user's, so what changed meanwhile was changed by that one.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from types import CodeType
 from typing import Any, Final
 
 from tensortoll.capture.hazards.writes import FLAG
 from tensortoll.capture.rewriting.placeholders import PLACEHOLDER, Baked, new_number, placeholder
+from tensortoll.capture.rewriting.rewrites import Rewrites
 from tensortoll.capture.runtime.moments import Moment
 from tensortoll.capture.text.calls import dotted
 from tensortoll.capture.text.nodes import Text, at_start, told
@@ -33,18 +34,22 @@ SWALLOWING: Final = frozenset(
 class Statements(ast.NodeTransformer):
     """Puts moments into a tree."""
 
-    def __init__(self, text: Text, resolve: Resolve, *, looks: bool) -> None:
+    def __init__(
+        self, text: Text, resolve: Resolve, *, looks: bool, attributes: Container[str] = ()
+    ) -> None:
         """Start with nothing rewritten.
 
         Args:
             text: What the user sees.
             resolve: Returns the dotted name of a library's function; None for all else.
             looks: Whether the text can write to memory that is shared.
+            attributes: Names of those that share memory when they are read.
         """
         self.expressions: dict[str, Baked] = {}
         self._text = text
         self._resolve = resolve
         self._looks = looks
+        self._attributes = attributes
         self._last: ast.stmt | None = None
 
     # ------------------------------------------------------------------------ errors
@@ -80,7 +85,8 @@ class Statements(ast.NodeTransformer):
         """Have the memory that is shared looked at after what can write to it."""
         if not self._looks or not isinstance(node, ast.stmt):
             return super().visit(node)
-        writes = can_write(node)
+        # Right after memory is shared its state is taken, which the next write is held against.
+        writes = can_write(node) or any(_reads(one, self._attributes) for one in _within(node))
         told_of = self._told_of(node)
         resumed = writes and any(isinstance(one, _SUSPENDING) for one in _within(node))
         result = super().visit(node)
@@ -162,6 +168,10 @@ def _is_call_or_store(node: ast.AST) -> bool:
     return stores or isinstance(node, ast.Call)
 
 
+def _reads(node: ast.AST, attributes: Container[str]) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in attributes
+
+
 def _within(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the nodes of a statement that run with it: not its inner statements and functions."""
     for child in ast.iter_child_nodes(node):
@@ -194,13 +204,15 @@ def _written_by(call: ast.Call, resolve: Resolve) -> ast.expr | None:
     return call.func.value if in_place and isinstance(call.func, ast.Attribute) else None
 
 
-def can_share(tree: ast.AST, methods: Any, functions: Any, resolve: Any) -> bool:
-    """Say whether a text has a call that can make two arrays share memory."""
+def can_share(tree: ast.AST, rewrites: Rewrites, resolve: Resolve) -> bool:
+    """Say whether a text has an expression that can make two arrays share memory."""
     for node in _run(tree):
+        if _reads(node, rewrites.attributes):
+            return True
         if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr in methods:
+            if isinstance(node.func, ast.Attribute) and node.func.attr in rewrites.methods:
                 return True
-            if resolve(node.func) in functions:
+            if resolve(node.func) in rewrites.functions:
                 return True
     return False
 
