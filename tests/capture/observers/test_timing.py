@@ -117,11 +117,17 @@ def test_a_function_has_its_own_code_back_wherever_it_is_kept(text):
     assert plain["get"].__code__.co_code == watched["get"].__code__.co_code
 
 
-def test_no_object_of_the_process_is_looked_at_where_no_function_is_left(monkeypatch):
-    """That look takes longer than most cells."""
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a): return [i + 1 for i in a]\nn = sum(i for i in f([1]))\ndel f\n",
+        "import torch\nfrom numpy import ones\ndef f(a): return torch.from_numpy(a)\nf(ones(9))\n",
+    ],
+)
+def test_no_object_of_the_process_is_looked_at_where_all_functions_are_known(text, monkeypatch):
+    """That look takes longer than most cells. The recorder holds the code of the second one too."""
     looked = []
     monkeypatch.setattr(gc, "get_referrers", lambda *_: looked.append(1) or [])
-    text = "def f(a): return [i + 1 for i in a]\nn = sum(i for i in f([1]))\ndel f\n"
 
     tensortoll.run_source(text, "f.py", {}, memory=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 
 import tensortoll
 from tensortoll.capture import running, workers
+from tensortoll.capture.probes.torch.kernels import Override
 from tensortoll.model import Conversion
 from tensortoll.recording import Recording
 
@@ -63,6 +65,14 @@ def summed(rows: list[Conversion]) -> set[tuple[object, ...]]:
     return {(*key, *sums) for key, sums in found.items()}
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a process of one thread: with others, as those of a test runner, rows are counted
+    one by one, and the override stays where it is.
+    """
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
 LINE, COLLATE = START.count("\n") + 1, START.count("\n")
 
 
@@ -92,6 +102,7 @@ def test_the_default_collate_function_wraps_each_row(count: int, where: str) -> 
         ("[(a, torch.ones(3)) for a in wide]", ROWS, 0),
     ],
 )
+@pytest.mark.usefixtures("alone")
 def test_rows_of_several_arrays_are_counted_one_by_one(rows: str, views: int, parsed: int) -> None:
     """Whatever they stand in, and the batches are of the types that torch gives them."""
     setup = (
@@ -108,6 +119,26 @@ def test_rows_of_several_arrays_are_counted_one_by_one(rows: str, views: int, pa
     assert recording.faults == ()
 
 
+@pytest.mark.usefixtures("alone")
+def test_the_override_is_lifted_once_for_a_batch_of_rows_of_arrays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To lift it takes as long as to wrap some rows, however many arrays each of them has."""
+    lifted: list[str] = []
+    stop = Override.stop
+    monkeypatch.setattr(
+        Override, "stop", lambda self: (lifted.append(self._arguments[0]), stop(self))[1]
+    )
+    rows = [(row, row, row) for row in np.ones((ROWS, 9))]
+    with tensortoll.record() as recorder:
+        list(DataLoader(rows, BATCH))
+        batches = lifted.count("lift_fresh")
+
+    assert batches == ROWS // BATCH
+    assert recorder.recording.views == 3 * ROWS
+
+
+@pytest.mark.usefixtures("alone")
 def test_a_row_that_raises_leaves_the_override_in_place() -> None:
     """A batch of rows of different lengths is an error of torch's; what comes after is counted."""
     text = (

@@ -135,8 +135,8 @@ def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
     statement = case.script.text.statement(case.node)
     if isinstance(statement, ast.Assign) and statement.value is case.node:
         stored = any(isinstance(one, ast.Subscript) for one in statement.targets)
-    else:
-        stored = False
+        if stored:
+            return True
     for one in ast.walk(loop):
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute):
             if one.func.attr not in {"append", "add", "insert", "extend"}:
@@ -144,7 +144,7 @@ def _is_kept(case: Case, results: frozenset[str], loop: ast.AST) -> bool:
             given = {name for part in one.args for name in case.script.aliasing.carried(part)}
             if case.node in one.args or given & results:
                 return True
-    return stored
+    return False
 
 
 HOIST = Rule(

@@ -53,10 +53,10 @@ class Pulls:
         known = self._of_token.get(token)
         if known is None:
             return site
-        if known[0]() is None:
-            del self._of_token[token]
+        iterator, pull = known
+        if iterator() is None:
+            self._of_token.pop(token, None)  # another of TensorFlow's threads may have been first
             return site
-        pull = known[1]
         located = replace(site.located, place=pull.place, operation=pull.operation)
         return table.retired.setdefault(located, Site(located, table))
 
